@@ -1,0 +1,95 @@
+"""What a strategy sees: the trials so far, finished and running."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol
+
+from nas.space.architecture import Architecture
+from nas.space.space import Space
+
+State = Literal["running", "complete", "stopped", "failed", "refused"]
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric of a trained candidate and which way is better."""
+
+    name: str
+    metric: str
+    direction: Direction
+
+    @property
+    def sign(self) -> float:
+        """1 where large is good, -1 where small is."""
+        return 1.0 if self.direction == "maximize" else -1.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as the ledger has it.
+
+    `values` has one number an objective, None unless complete or stopped; `curve` one dictionary of metrics an epoch;
+    `seconds` is training time; `reason` says why a trial failed, was refused or stopped; `source` who proposed it.
+    """
+
+    number: int
+    state: State
+    architecture: Architecture
+    digest: str
+    values: tuple[float, ...] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curve: tuple[Mapping[str, float], ...] = ()
+    seconds: float = 0.0
+    reason: str = ""
+    source: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state != "running"
+
+
+@dataclass(frozen=True)
+class History:
+    """The space, the objectives, the budget of trials, and every trial in the order of its number."""
+
+    space: Space
+    objectives: tuple[Objective, ...]
+    trials: Sequence[Trial]
+    budget: int | None = None
+
+    @cached_property
+    def complete(self) -> list[Trial]:
+        """Trials that ran to their end and have finite values."""
+        return [
+            t for t in self.trials if t.state == "complete" and t.values and all(map(math.isfinite, t.values))
+        ]
+
+    def score(self, trial: Trial) -> float:
+        """The first objective, turned so that more is better; -inf where there is none."""
+        if not trial.values or not math.isfinite(trial.values[0]):
+            return -math.inf
+        return self.objectives[0].sign * trial.values[0]
+
+    @cached_property
+    def best(self) -> Trial | None:
+        """The complete trial with the highest score, the earliest of equals."""
+        return max(self.complete, key=self.score, default=None)
+
+
+class Strategy(Protocol):
+    """Decides what to try next. It keeps no state: all it knows is in `history`.
+
+    `rng` comes from the search's seed and the trial's number. When the network proposed was trained before, `propose`
+    is called again with the same `rng`, so a proposal must depend on it. Raises nothing for NaN or missing values.
+    """
+
+    def propose(self, history: History, rng: random.Random) -> Architecture:
+        """The next architecture to train."""
+        ...

@@ -1,0 +1,69 @@
+"""Every error this package raises on purpose.
+
+NasError
+├── ConfigError          an option, a TOML file or an argument is wrong
+│   └── UnknownNameError a name nothing is registered under (says the nearest one)
+├── PluginError          a plugin cannot be loaded, or two own one name
+├── SpaceError           a search space or a graph is ill-formed
+├── CandidateError       one architecture cannot be built; the search goes on
+├── TaskError            a data set is not what it must be
+├── LedgerError          the record of a search cannot be read, or belongs to another
+└── ExportError          an exported model is not equal to the trained one
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class ConfigError(NasError):
+    """An option, a TOML file or an argument is wrong."""
+
+
+class PluginError(NasError):
+    """A plugin cannot be loaded, or two plugins own one name."""
+
+
+class SpaceError(NasError):
+    """A search space or a graph is ill-formed."""
+
+
+class CandidateError(NasError):
+    """One architecture cannot be built for this task; other architectures may."""
+
+
+class TaskError(NasError):
+    """A data set is not what it must be."""
+
+
+class LedgerError(NasError):
+    """The record of a search cannot be read, or belongs to another search."""
+
+
+class ExportError(NasError):
+    """An exported model is not equal to the trained one."""
+
+
+class UnknownNameError(ConfigError):
+    """A name under which nothing is registered.
+
+    >>> print(UnknownNameError("space", "cel_cnn", ["cell_cnn", "macro_cnn"]))
+    unknown space 'cel_cnn'; did you mean 'cell_cnn'? known: cell_cnn, macro_cnn
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        self.what, self.name, self.known = what, name, sorted(known)
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        close = difflib.get_close_matches(self.name, self.known, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ";"
+        return f"unknown {self.what} {self.name!r}{hint} known: {', '.join(self.known) or 'none'}"
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
+        return (type(self), (self.what, self.name, self.known))

@@ -1,0 +1,201 @@
+"""What plugins have registered: one table a kind, each entry with its owner."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nas.errors import ConfigError, PluginError, UnknownNameError
+from nas.space.graph import Role, Signature, Traits, Value
+from nas.space.ports import ANY, SAME
+
+EntryKind = Literal[
+    "block", "space", "task", "strategy", "scheduler", "objective", "exporter", "report"
+]
+Target = str | Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered thing. `target` is what it stands for, or ``"module:attribute"``, imported at first use."""
+
+    kind: EntryKind
+    name: str
+    target: Target
+    owner: str
+    summary: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        """The target itself; raises PluginError with the owner's name when it cannot be imported."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, attribute = self.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(
+                f"{self.kind} {self.name!r} of plugin {self.owner!r}: cannot import {self.target!r}: {error}"
+            ) from error
+
+    def build(self, *args: object, **options: object) -> Any:
+        """The target called with `args` and the user's `options`; an option it does not take is refused."""
+        made = self.load()
+        allowed = self.options()
+        for name in options:
+            if name not in allowed:
+                raise UnknownNameError(f"option of {self.kind} {self.name!r}", name, allowed)
+        return made(*args, **options)
+
+    def options(self) -> dict[str, Any]:
+        """The options a user may give, with their defaults (`inspect.Parameter.empty` where there is none)."""
+        parameters = inspect.signature(self.load()).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+class Registry:
+    """Every registered thing, by kind and name."""
+
+    def __init__(self) -> None:
+        self._tables: dict[EntryKind, dict[str, Entry]] = {}
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """All of `entries` or, with a PluginError that names both owners, none of them."""
+        fresh: dict[tuple[str, str], Entry] = {}
+        for entry in entries:
+            other = self._tables.get(entry.kind, {}).get(entry.name) or fresh.get((entry.kind, entry.name))
+            if other is not None:
+                raise PluginError(
+                    f"{entry.kind} {entry.name!r} of plugin {entry.owner!r} is taken by plugin {other.owner!r}; "
+                    "rename one of them"
+                )
+            fresh[entry.kind, entry.name] = entry
+        for entry in entries:
+            self._tables.setdefault(entry.kind, {})[entry.name] = entry
+
+    def get(self, kind: EntryKind, name: str) -> Entry:
+        """The entry; an unknown name is answered with the nearest one."""
+        table = self._tables.get(kind, {})
+        if name not in table:
+            raise UnknownNameError(kind, name, table)
+        return table[name]
+
+    def all(self, kind: EntryKind) -> list[Entry]:
+        """The entries of a kind, by name."""
+        return [entry for _, entry in sorted(self._tables.get(kind, {}).items())]
+
+    @property
+    def blocks(self) -> Blocks:
+        """The registered blocks, as a space's author uses them."""
+        return Blocks(self)
+
+
+class Blocks:
+    """Blocks as attributes: ``b.conv(kernel=3)``. A misspelt one is answered with the nearest name."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __getattr__(self, name: str) -> Signature:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> Signature:
+        signature = self._registry.get("block", name).details["signature"]
+        assert isinstance(signature, Signature)
+        return signature
+
+    def __iter__(self) -> Iterator[str]:
+        return (entry.name for entry in self._registry.all("block"))
+
+
+class Registrar:
+    """What `nas_register` gets: one typed method a kind. Nothing is registered unless all of a plugin is."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.entries: list[Entry] = []
+
+    def block(
+        self,
+        name: str,
+        target: Target,
+        *,
+        inputs: tuple[str, ...] = (ANY,),
+        output: str = SAME,
+        parameters: Mapping[str, Value] | None = None,
+        role: Role = "",
+        keeps_zero: bool = False,
+        summary: str = "",
+    ) -> None:
+        """A block: an `nn.Module` class (named by a string, so that torch stays unloaded) and its declaration.
+
+        `parameters` are the constructor's keyword arguments with their defaults. Arguments called `in_channels`,
+        `in_features`, `in_length`, `in_shape` or `in_shapes` are filled from the shapes that come in, never by a space.
+        """
+        signature = Signature(name, inputs, output, parameters or {}, Traits(role, keeps_zero))
+        self._add("block", name, target, summary, signature=signature)
+
+    def space(self, name: str, target: Target, *, summary: str = "") -> None:
+        """A search space: ``f(b: Blocks, task: TaskInfo, *, option=default, ...) -> Space | Graph``."""
+        self._add("space", name, target, summary)
+
+    def task(self, name: str, target: Target, *, suffixes: tuple[str, ...] = (), summary: str = "") -> None:
+        """A task: ``f(*, option=default, ...) -> Task``; with `suffixes`, also for ``--task file.suffix`` as `path`."""
+        self._add("task", name, target, summary, suffixes=suffixes)
+
+    def strategy(self, name: str, target: Target, *, summary: str = "") -> None:
+        """A strategy: ``f(*, option=default, ...) -> Strategy``."""
+        self._add("strategy", name, target, summary)
+
+    def scheduler(self, name: str, target: Target, *, summary: str = "") -> None:
+        """A scheduler of Ray Tune: ``f(*, option=default, ...) -> TrialScheduler``."""
+        self._add("scheduler", name, target, summary)
+
+    def objective(
+        self, name: str, metric: str, *, direction: Literal["maximize", "minimize"], summary: str = ""
+    ) -> None:
+        """An objective: the metric of a trained candidate that is to be made large or small."""
+        self._add("objective", name, str, summary, metric=metric, direction=direction)
+
+    def exporter(self, name: str, target: Target, *, summary: str = "") -> None:
+        """An exporter: ``f(winner: Exportable, folder: Path) -> list[Path]``, the files it wrote."""
+        self._add("exporter", name, target, summary)
+
+    def report(self, name: str, target: Target, *, summary: str = "") -> None:
+        """A report: ``f(history: History, folder: Path) -> list[Path]``, the files it wrote."""
+        self._add("report", name, target, summary)
+
+    def _add(self, kind: EntryKind, name: str, target: Target, summary: str, **details: Any) -> None:
+        if isinstance(target, str) and target.count(":") != 1:
+            raise PluginError(
+                f"{kind} {name!r} of plugin {self.owner!r}: expected a target 'module:attribute', got {target!r}"
+            )
+        if not summary and not isinstance(target, str):
+            summary = (inspect.getdoc(target) or "").partition("\n")[0]
+        self.entries.append(Entry(kind, name, target, self.owner, summary, details))
+
+
+def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
+    """``"name:key=value,key=value"`` as a name and options; values are TOML values or else plain words.
+
+    >>> parse_spec("cell_cnn:channels=16,norm=batch")
+    ('cell_cnn', {'channels': 16, 'norm': 'batch'})
+    """
+    import tomllib
+
+    name, _, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"expected 'name:key=value,key=value', got {text!r} (at {part!r})")
+        try:
+            options[key.strip()] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            options[key.strip()] = value.strip()
+    return name.strip(), options

@@ -1,0 +1,135 @@
+"""One architecture: an immutable graph without choices, JSON in and out, a canonical digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+
+from nas.errors import SpaceError
+from nas.space.digest import digest
+from nas.space.flat import flatten
+from nas.space.graph import Block, Graph, Node, Scalar, Signature, Traits
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A directed acyclic graph of named blocks with parameters; it holds no weights.
+
+    `decisions` says which option each label of its space took; it is what strategies read and change. Two
+    architectures are equal when their graphs and decisions are; they are the *same network* when their digests are.
+    """
+
+    graph: Graph
+    decisions: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hexadecimal digits, equal for networks that are the same function of the same weights to learn."""
+        return digest(self.graph)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def to_networkx(self) -> nx.DiGraph[str]:
+        """The simplified graph; nodes are paths with `label`, `block` and `params`, edges carry the `port`."""
+        flat = flatten(self.graph)
+        drawn: nx.DiGraph[str] = nx.DiGraph()
+        names = [*flat.inputs, *(term.path for term in flat.terms)]
+        for name in flat.inputs:
+            drawn.add_node(name, label="input", block="", params={})
+        for path, block, ports in flat.terms:
+            drawn.add_node(path, label=block.label, block=block.name, params=dict(block.params))
+            for number, port in enumerate(ports):
+                drawn.add_edges_from((names[i], path, {"port": number}) for i in port)
+        drawn.add_node("output", label="output", block="", params={})
+        drawn.add_edges_from((names[i], "output", {"port": 0}) for i in flat.output)
+        return drawn
+
+    def to_json(self) -> str:
+        """The architecture as one line of JSON; `from_json` gives it back."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `to_json` writes: every distinct sub-graph once, every block's declaration once."""
+        blocks: dict[str, Signature] = {}
+        graphs: list[dict[str, Any]] = []
+        written: dict[int, int] = {}
+
+        def write(graph: Graph) -> int:
+            if id(graph) not in written:
+                nodes = [[node.name, element(node), list(node.inputs)] for node in graph.nodes]  # type: ignore[arg-type]
+                body = {"inputs": list(graph.inputs), "nodes": nodes, "output": graph.output}
+                if body not in graphs:
+                    graphs.append(body)
+                written[id(graph)] = graphs.index(body)
+            return written[id(graph)]
+
+        def element(node: Node) -> dict[str, Any]:
+            if isinstance(node.op, Graph):
+                return {"graph": write(node.op)}
+            assert isinstance(node.op, Block)
+            blocks[node.op.name] = node.op.signature
+            return {"block": node.op.name, "params": dict(node.op.params)}
+
+        root = write(self.graph)
+        return {
+            "format": FORMAT,
+            "decisions": dict(self.decisions),
+            "blocks": {name: _declaration(signature) for name, signature in sorted(blocks.items())},
+            "graphs": graphs,
+            "root": root,
+        }
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Architecture:
+        """Raises SpaceError when the text is no architecture or was written by a newer version."""
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise SpaceError(f"expected an architecture as JSON, got text that is none: {error}") from error
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Architecture:
+        """See `from_json`."""
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
+            raise SpaceError(f"expected an architecture of format {FORMAT}, got {found!r}")
+        try:
+            signatures = {name: _signature(name, said) for name, said in data["blocks"].items()}
+            graphs: list[Graph] = []
+
+            def element(said: Mapping[str, Any]) -> Block | Graph:
+                if "graph" in said:
+                    return graphs[said["graph"]]
+                return signatures[said["block"]](**said["params"])
+
+            for body in data["graphs"]:
+                nodes = [Node(name, element(said), tuple(inputs)) for name, said, inputs in body["nodes"]]
+                graphs.append(Graph.checked(body["inputs"], nodes, body["output"]))
+            return cls(graphs[data["root"]], dict(data["decisions"]))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise SpaceError(f"the architecture is incomplete or damaged: {error!r}") from error
+
+
+def _declaration(signature: Signature) -> dict[str, Any]:
+    traits = signature.traits
+    said = {"role": traits.role, "keeps_zero": traits.keeps_zero}
+    return {
+        "inputs": list(signature.inputs),
+        "output": signature.output,
+        "parameters": dict(signature.parameters),
+        "traits": {key: value for key, value in said.items() if value},
+    }
+
+
+def _signature(name: str, said: Mapping[str, Any]) -> Signature:
+    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in said["parameters"].items()}
+    return Signature(name, tuple(said["inputs"]), said["output"], parameters, Traits(**said["traits"]))

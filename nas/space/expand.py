@@ -1,0 +1,305 @@
+"""From a graph with choices to a table of decisions and a builder that turns picks into a graph.
+
+Everything that does not depend on a decision is built once and shared by all architectures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from nas.errors import SpaceError
+from nas.space.graph import Block, Choice, Element, Graph, Node, Repeat, Scalar
+from nas.space.ports import KINDS, SAME, kinds_text
+
+Picks = Sequence[int]
+Kinds = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision: its label, what its options are called, and which decisions each option opens."""
+
+    label: str
+    names: tuple[Scalar, ...]
+    opens: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """`first` are the decisions that are always open; `build` gives the graph of complete picks."""
+
+    decisions: tuple[Decision, ...]
+    first: tuple[int, ...]
+    build: Callable[[Picks], Graph]
+
+
+Memo = dict[int, object]
+Build = Callable[[Picks, Memo], object]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An expanded element: a constant (`build` is None) or a builder, and the decisions it always opens."""
+
+    constant: object
+    build: Build | None
+    opens: tuple[int, ...]
+
+    def at(self, picks: Picks, memo: Memo) -> object:
+        return self.constant if self.build is None else self.build(picks, memo)
+
+
+def expand(graph: Graph, input_kinds: Sequence[str] | None = None) -> Expanded:
+    """Raises SpaceError for labels reused with other options and for ports that do not fit, with the path to the place.
+
+    `input_kinds` are the kinds that come in; where they are not given every kind is possible.
+    """
+    kinds = [frozenset({k}) for k in input_kinds] if input_kinds is not None else None
+    if kinds is not None and len(kinds) != len(graph.inputs):
+        raise SpaceError(f"the space takes {len(graph.inputs)} inputs, the task has {len(kinds)}")
+    _flow(graph, kinds or [frozenset(KINDS)] * len(graph.inputs), "")
+    work = _Expansion()
+    part = work.element(graph, "", "")
+    decisions = tuple(d for d in work.decisions if d is not None)
+    assert len(decisions) == len(work.decisions)
+
+    def build(picks: Picks) -> Graph:
+        made = part.at(picks, {})
+        assert isinstance(made, Graph)
+        return made
+
+    return Expanded(decisions, part.opens, build)
+
+
+class _Expansion:
+    def __init__(self) -> None:
+        self.decisions: list[Decision | None] = []
+        self.labels: dict[str, tuple[int, Choice, str]] = {}
+        self.known: dict[tuple[int, str], tuple[object, _Part]] = {}
+
+    def element(self, element: object, path: str, prefix: str) -> _Part:
+        """Expanded once for each element and prefix of labels, so that tied copies are built once a sample."""
+        key = (id(element), prefix)
+        if key not in self.known:
+            self.known[key] = (element, self._element(element, path, prefix))
+        return self.known[key][1]
+
+    def _element(self, element: object, path: str, prefix: str) -> _Part:
+        if isinstance(element, Graph):
+            return self._graph(element, path, prefix)
+        if isinstance(element, Repeat):
+            return self._repeat(element, path, prefix)
+        if isinstance(element, Choice):
+            return self._choice(element, path, prefix)
+        if isinstance(element, Block):
+            return self._block(element, path, prefix)
+        return _Part(element, None, ())
+
+    def _choice(self, choice: Choice, path: str, prefix: str) -> _Part:
+        label = prefix + choice.label
+        if label in self.labels:
+            number, other, place = self.labels[label]
+            if other != choice:
+                raise SpaceError(
+                    f"{path or 'the space'}: label {label!r} is used for other options at {place or 'the space'}; "
+                    "give one of the two another label"
+                )
+        else:
+            number = len(self.decisions)
+            self.labels[label] = (number, choice, path)
+            self.decisions.append(None)
+        parts = [self.element(option, path, prefix) for option in choice.options]
+        self.decisions[number] = Decision(label, choice.names, tuple(part.opens for part in parts))
+        if all(part.build is None for part in parts):
+            table = [part.constant for part in parts]
+            return _Part(None, lambda picks, memo: table[picks[number]], (number,))
+        return _Part(None, lambda picks, memo: parts[picks[number]].at(picks, memo), (number,))
+
+    def _block(self, block: Block, path: str, prefix: str) -> _Part:
+        moving = [(name, self.element(v, path, prefix)) for name, v in block.params if isinstance(v, Choice)]
+        if not moving:
+            return _Part(block, None, ())
+        made: dict[tuple[object, ...], Block] = {}
+        fixed = dict(block.params)
+
+        def build(picks: Picks, memo: Memo) -> Block:
+            values = tuple(part.at(picks, memo) for _, part in moving)
+            if values not in made:
+                given = fixed | {name: value for (name, _), value in zip(moving, values, strict=True)}
+                made[values] = replace(block, params=tuple(sorted(given.items())))
+            return made[values]
+
+        return _Part(None, build, _merge(part for _, part in moving))
+
+    def _repeat(self, element: Repeat, path: str, prefix: str) -> _Part:
+        most = max(n for n in element.counts if isinstance(n, int))
+        names = [f"{element.name}{i}" for i in range(most)]
+        bodies = [
+            self.element(
+                element.body,
+                f"{path}/{name}" if path else name,
+                prefix if element.tied else f"{prefix}{path}/{name}/",
+            )
+            for name in names
+        ]
+
+        def nodes(count: int) -> tuple[tuple[_Part, str, str], ...]:
+            return tuple(zip(bodies[:count], names, ["x", *names], strict=False))
+
+        def build_count(count: int) -> _Part:
+            rows = nodes(count)
+            last = names[count - 1] if count else "x"
+            opens = _merge(body for body, _, _ in rows)
+            if all(body.build is None for body, _, _ in rows):
+                made = tuple(Node(n, body.constant, (b,)) for body, n, b in rows)  # type: ignore[arg-type]
+                return _Part(Graph(("x",), made, last), None, opens)
+
+            def build(picks: Picks, memo: Memo) -> Graph:
+                made = tuple([Node(n, body.at(picks, memo), (b,)) for body, n, b in rows])  # type: ignore[arg-type]
+                return Graph(("x",), made, last)
+
+            return _Part(None, _once(build), opens)
+
+        if isinstance(element.times, int):
+            return build_count(element.times)
+        by_count = replace(element.times, options=tuple(_Counted(n, build_count(n)) for n in element.counts))  # type: ignore[arg-type]
+        return self._times(element.times, by_count, path, prefix)
+
+    def _times(self, times: Choice, by_count: Choice, path: str, prefix: str) -> _Part:
+        """The choice of a number of times: what each number opens may differ from place to place under one label."""
+        label = prefix + times.label
+        parts = [option.part for option in by_count.options]  # type: ignore[attr-defined]
+        if label not in self.labels:
+            number = len(self.decisions)
+            self.labels[label] = (number, times, path)
+            self.decisions.append(Decision(label, times.names, tuple(part.opens for part in parts)))
+        else:
+            number, other, place = self.labels[label]
+            if other != times:
+                raise SpaceError(
+                    f"{path or 'the space'}: label {label!r} is used for other options at {place or 'the space'}; "
+                    "give one of the two another label"
+                )
+            known = self.decisions[number]
+            assert known is not None
+            opens = tuple(
+                tuple(dict.fromkeys([*old, *part.opens])) for old, part in zip(known.opens, parts, strict=True)
+            )
+            self.decisions[number] = Decision(label, times.names, opens)
+        return _Part(None, lambda picks, memo: parts[picks[number]].at(picks, memo), (number,))
+
+    def _graph(self, graph: Graph, path: str, prefix: str) -> _Part:
+        rows: list[tuple[Node, _Part, _Part]] = []
+        for node in graph.nodes:
+            place = f"{path}/{node.name}" if path else node.name
+            rows.append((node, self.element(node.op, place, prefix), self.element(node.inputs, place, prefix)))
+        opens = _merge(part for _, op, inputs in rows for part in (op, inputs))
+        if all(op.build is None and inputs.build is None for _, op, inputs in rows):
+            made = tuple(Node(node.name, op.constant, inputs.constant) for node, op, inputs in rows)  # type: ignore[arg-type]
+            return _Part(Graph(graph.inputs, made, graph.output), None, opens)
+        steps = [_step(node.name, op, inputs) for node, op, inputs in rows]
+
+        def build(picks: Picks, memo: Memo) -> Graph:
+            nodes = tuple([step if type(step) is Node else step(picks, memo) for step in steps])  # type: ignore[operator]
+            return Graph(graph.inputs, nodes, graph.output)
+
+        return _Part(None, _once(build), opens)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    count: object
+    part: _Part
+
+
+def _step(name: str, op: _Part, inputs: _Part) -> Node | Callable[[Picks, Memo], Node]:
+    if op.build is None and inputs.build is None:
+        return Node(name, op.constant, inputs.constant)  # type: ignore[arg-type]
+    if inputs.build is None:
+        sources, make = inputs.constant, op.build
+        assert make is not None
+        made: dict[int, tuple[object, Node]] = {}
+
+        def build(picks: Picks, memo: Memo) -> Node:
+            element = make(picks, memo)
+            if type(element) is not Block:
+                return Node(name, element, sources)  # type: ignore[arg-type]
+            known = made.get(id(element))
+            if known is None:
+                known = made[id(element)] = (element, Node(name, element, sources))  # type: ignore[arg-type]
+            return known[1]
+
+        return build
+    return lambda picks, memo: Node(name, op.at(picks, memo), inputs.at(picks, memo))  # type: ignore[arg-type]
+
+
+def _once(build: Callable[[Picks, Memo], Graph]) -> Build:
+    """The same graph object wherever a tied element stands: one sample builds it once."""
+    key = id(build)
+
+    def cached(picks: Picks, memo: Memo) -> object:
+        made = memo.get(key)
+        if made is None:
+            made = memo[key] = build(picks, memo)
+        return made
+
+    cached.__wrapped__ = build  # type: ignore[attr-defined]
+    return cached
+
+
+def _merge(parts: object) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(i for part in parts for i in part.opens))  # type: ignore[attr-defined]
+
+
+def _flow(element: object, given: Sequence[Kinds], path: str) -> Kinds:
+    """The kinds that may come out of `element`; raises SpaceError where nothing of what comes in fits."""
+    here = path or "the space"
+    if isinstance(element, Choice):
+        return frozenset().union(*(_flow(option, given, path) for option in element.options))
+    if isinstance(element, Repeat):
+        if len(given) != 1:
+            raise SpaceError(f"{here}: a repeat takes one input, got {len(given)}")
+        most = max(n for n in element.counts if isinstance(n, int))
+        kinds = found = given[0]
+        for i in range(most):
+            kinds = _flow(element.body, [kinds], f"{path}/{element.name}{i}" if path else f"{element.name}{i}")
+            found = kinds if i == 0 and 0 not in element.counts else found | kinds
+        return found
+    if isinstance(element, Graph):
+        return _flow_graph(element, given, path)
+    if isinstance(element, Block):
+        return _flow_block(element, given, here)
+    raise SpaceError(f"{here}: expected a block, graph, choice or repeat, got {element!r}")
+
+
+def _flow_graph(graph: Graph, given: Sequence[Kinds], path: str) -> Kinds:
+    if len(given) != len(graph.inputs):
+        raise SpaceError(f"{path or 'the space'}: takes {len(graph.inputs)} inputs, got {len(given)}")
+    kinds = dict(zip(graph.inputs, given, strict=True))
+    for node in graph.nodes:
+        place = f"{path}/{node.name}" if path else node.name
+        options = node.inputs.options if isinstance(node.inputs, Choice) else (node.inputs,)
+        out: Kinds = frozenset()
+        for sources in options:
+            out |= _flow(node.op, [kinds[s] for s in sources], place)  # type: ignore[attr-defined]
+        kinds[node.name] = out
+    return kinds[graph.output]
+
+
+def _flow_block(block: Block, given: Sequence[Kinds], here: str) -> Kinds:
+    signature = block.signature
+    ports = list(signature.ports)
+    if signature.variadic and len(given) >= len(ports):
+        ports += [ports[-1]] * (len(given) - len(ports))
+    if len(ports) != len(given):
+        many = "at least " if signature.variadic else ""
+        raise SpaceError(f"{here}: block {block} takes {many}{len(ports)} inputs, got {len(given)}")
+    for number, (port, kinds) in enumerate(zip(ports, given, strict=True)):
+        if not port & kinds:
+            raise SpaceError(
+                f"{here}: block {block} takes {kinds_text(port)} at input {number}, got {kinds_text(kinds)}"
+            )
+    if signature.output != SAME:
+        return frozenset(signature.output.split("|"))
+    return given[0] & ports[0]
