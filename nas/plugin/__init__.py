@@ -1,0 +1,1 @@
+"""The door: hooks, registry, and how plugins are found."""

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pluggy
 
@@ -30,7 +31,7 @@ class Manager:
     files: tuple[str, ...] = ()
 
     @property
-    def hook(self) -> pluggy.HookRelay:
+    def hook(self) -> Any:
         """Every hook of every plugin."""
         return self.pluggy.hook
 
@@ -58,8 +59,8 @@ def create_manager(files: Iterable[str | Path] = (), *, installed: bool = True) 
     A plugin that fails is named in `Manager.failures` and the rest works. Raises PluginError only for a file that does
     not exist or registers a name that is taken.
     """
-    files = tuple(str(Path(file).resolve()) for file in files)
-    manager = Manager(pluggy.PluginManager(hooks.PROJECT), files=files)
+    paths = tuple(str(Path(file).resolve()) for file in files)
+    manager = Manager(pluggy.PluginManager(hooks.PROJECT), files=paths)
     manager.pluggy.add_hookspecs(hooks)
     if installed:
         for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
@@ -67,7 +68,7 @@ def create_manager(files: Iterable[str | Path] = (), *, installed: bool = True) 
                 manager.register(point.load(), point.name)
             except Exception as error:
                 manager.failures[point.name] = _reason(error)
-    for file in files:
+    for file in paths:
         if not Path(file).is_file():
             raise PluginError(f"plugin file {file} does not exist")
         try:

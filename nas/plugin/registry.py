@@ -12,9 +12,7 @@ from nas.errors import ConfigError, PluginError, UnknownNameError
 from nas.space.graph import Role, Signature, Traits, Value
 from nas.space.ports import ANY, SAME
 
-EntryKind = Literal[
-    "block", "space", "task", "strategy", "scheduler", "objective", "exporter", "report"
-]
+EntryKind = Literal["block", "space", "task", "strategy", "scheduler", "objective", "exporter", "report"]
 Target = str | Callable[..., Any]
 
 

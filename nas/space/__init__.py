@@ -1,0 +1,1 @@
+"""Search spaces and architectures as graphs; no torch."""

@@ -103,13 +103,11 @@ class Architecture:
             found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
             raise SpaceError(f"expected an architecture of format {FORMAT}, got {found!r}")
         try:
-            signatures = {name: _signature(name, said) for name, said in data["blocks"].items()}
+            signatures: dict[str, Signature] = {name: _signature(name, said) for name, said in data["blocks"].items()}
             graphs: list[Graph] = []
 
             def element(said: Mapping[str, Any]) -> Block | Graph:
-                if "graph" in said:
-                    return graphs[said["graph"]]
-                return signatures[said["block"]](**said["params"])
+                return graphs[said["graph"]] if "graph" in said else signatures[said["block"]](**said["params"])
 
             for body in data["graphs"]:
                 nodes = [Node(name, element(said), tuple(inputs)) for name, said, inputs in body["nodes"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 
 from nas.space.expand import Decision
 
@@ -15,7 +15,7 @@ def count_assignments(decisions: Sequence[Decision], first: Sequence[int]) -> in
     Only decisions with an option that opens others need a case distinction; independent groups multiply.
     """
 
-    @lru_cache(maxsize=None)
+    @cache
     def reach(i: int) -> frozenset[int]:
         return frozenset({i}).union(*(reach(kid) for kids in decisions[i].opens for kid in kids))
 
@@ -33,7 +33,7 @@ def count_assignments(decisions: Sequence[Decision], first: Sequence[int]) -> in
             found = [*rest, (members, covered)]
         return [group for group, _ in found]
 
-    @lru_cache(maxsize=None)
+    @cache
     def count(open_: frozenset[int], decided: frozenset[int]) -> int:
         branching = next((i for i in sorted(open_) if any(decisions[i].opens)), None)
         if branching is None:

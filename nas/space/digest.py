@@ -1,15 +1,18 @@
-"""The canonical digest: two architectures have one digest when they are the same function of the same weights to learn.
+"""The canonical digest: equal for two architectures that are the same function of the same weights to learn.
 
-The graph is simplified (see `flat`), cut into segments at every value through which all of it must pass, and each segment
-gets a certificate: Merkle colours from the inputs down; where two blocks share a colour, colour refinement in both directions
-and a search over the ties that are left (McKay & Piperno 2014), so that no two different graphs share a certificate. Cutting
-makes a cell that is used in fifteen places cost as much as one, and makes digests blind to how a chain was nested.
+The graph is simplified (see `flat`), cut into segments at every value through which all of it must pass, and each
+segment gets a certificate: Merkle colours from the inputs down; where two blocks share a colour, colour refinement in
+both directions and a search over the ties that are left (McKay & Piperno 2014), so that no two different graphs share
+a certificate. Cutting makes a cell that is used in fifteen places cost as much as one, and makes digests blind to how
+a chain was nested.
 
 Digests are the same in every process and on every machine.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -22,50 +25,73 @@ _Shape = list[tuple[bytes, tuple[Value, ...], bool]]
 """Terms of a segment: hashed label, values on its ports, whether the ports have no order."""
 
 
+Part = bytes | int
+"""A segment's certificate, or m for the segment that only adds its input to itself, m times."""
+
+
 def digest(graph: Graph) -> str:
     """32 hexadecimal digits that name the architecture, however its nodes are named, ordered or nested."""
-    parts: list[bytes] | None = None
+    parts: list[Part] | None = None
     if len(graph.inputs) == 1:
         parts = _chain_parts(graph, {})
     if parts is None:
         flat = flatten(graph)
         parts = _parts(flat) if len(flat.inputs) == 1 else [_whole(flat)]
     head = VERSION + len(graph.inputs).to_bytes(2, "big")
-    return blake2b(head + b"".join(parts), digest_size=16).hexdigest()
+    return blake2b(head + b"".join(_joined(parts)), digest_size=16).hexdigest()
 
 
-def _chain_parts(graph: Graph, memo: dict[int, list[bytes] | None]) -> list[bytes] | None:
-    """The certificates of a graph of one input; None where a branch is zero and only the whole can tell."""
+def _joined(parts: list[Part]) -> list[bytes]:
+    """Certificates in a row, multiples that follow one another made one."""
+    found: list[bytes] = []
+    times = 1
+    for part in [*parts, b""]:
+        if isinstance(part, int):
+            times *= part
+            continue
+        if times > 1:
+            found.append(blake2b(b"times" + times.to_bytes(64, "big"), digest_size=16).digest())
+            times = 1
+        found.append(part)
+    return found
+
+
+def _chain_parts(graph: Graph, memo: dict[int, list[Part] | None]) -> list[Part] | None:
+    """The parts of a graph of one input; None where a branch is zero and only the whole can tell."""
     key = id(graph)
-    if key in memo:
-        return memo[key]
-    parts: list[bytes] | None = []
+    if key not in memo:
+        memo[key] = _parts_in_row(graph, memo) if _is_chain(graph) else _parts_or_none(flatten(graph))
+    return memo[key]
+
+
+def _is_chain(graph: Graph) -> bool:
     before = graph.inputs[0]
-    for name, op, inputs in graph.nodes:
+    for name, _, inputs in graph.nodes:
         if inputs != (before,):
-            parts = None
-            break
+            return False
         before = name
-    if parts is None or graph.output != before:
-        flat = flatten(graph)
-        parts = _parts(flat) if flat.output and flat.reads_input else None
-    else:
-        for _, op, _ in graph.nodes:
-            if type(op) is Graph:
-                inner = _chain_parts(op, memo)
-                if inner is None:
-                    parts = None
-                    break
-                parts += inner
-                continue
-            assert type(op) is Block
-            role = op.signature.traits.role
-            if role == "zero":
-                parts = None
-                break
-            if role != "identity" and role != "sum":
-                parts.append(_hash(op))
-    memo[key] = parts
+    return graph.output == before
+
+
+def _parts_or_none(flat: Flat) -> list[Part] | None:
+    return _parts(flat) if flat.output and flat.reads_input else None
+
+
+def _parts_in_row(graph: Graph, memo: dict[int, list[Part] | None]) -> list[Part] | None:
+    parts: list[Part] = []
+    for _, op, _ in graph.nodes:
+        if type(op) is Graph:
+            inner = _chain_parts(op, memo)
+            if inner is None:
+                return None
+            parts += inner
+            continue
+        assert type(op) is Block
+        role = op.signature.traits.role
+        if role == "zero":
+            return None
+        if role != "identity" and role != "sum":
+            parts.append(_hash(op))
     return parts
 
 
@@ -87,36 +113,49 @@ def _whole(flat: Flat) -> bytes:
     return _certificate(_shape(flat), len(flat.inputs), flat.output)
 
 
-def _parts(flat: Flat) -> list[bytes]:
-    """Certificates of the segments between the cut values of a graph of one input.
+def _parts(flat: Flat) -> list[Part]:
+    """The segments between the cut values of a graph of one input.
 
     A cut value is one through which everything after it passes: whatever reads one of its ancestors reads the whole
     value, in whole multiples.
     """
     shape, output = _shape(flat), flat.output
-    if not flat.reads_input:
+    if not output or not flat.reads_input:
         return [_whole(flat)]
-    if not shape:
-        return [] if output == (0,) else [_certificate(shape, 1, output)]
     above: list[set[int]] = [{0}]
     for i, (_, ports, _) in enumerate(shape):
         above.append({i + 1}.union(*(above[j] for port in ports for j in port)))
-    cuts: list[tuple[Value, set[int]]] = []
-    for value in sorted({p for _, ports, _ in shape for p in ports if p and p != (0,)}, key=lambda v: v[-1]):
-        if len(set(value)) != len(value):
-            continue
-        upstream = set[int]().union(*(above[j] for j in value))
-        if 0 in upstream and _is_cut(value, upstream, shape, output):
-            cuts.append((value, upstream))
-    cuts.append((output, set(range(len(shape) + 1))))
-    parts: list[bytes] = []
+    parts: list[Part] = []
     entry: Value = (0,)
     done: set[int] = {0}
-    for value, upstream in cuts:
+    everything = set(range(len(shape) + 1))
+    for value, upstream in [*_cuts(shape, output, above), (output, everything)]:
         if value != entry:
             parts.append(_segment(shape, sorted(upstream - done), entry, value))
         entry, done = value, upstream
     return parts
+
+
+def _cuts(shape: _Shape, output: Value, above: list[set[int]]) -> list[tuple[Value, set[int]]]:
+    """All cut values with their ancestors, from the input on.
+
+    Each is what some block reads, or that divided by its multiplicity, constants left out: the first block after a cut
+    reads nothing else.
+    """
+    candidates: set[Value] = set()
+    for port in {output, *(port for _, ports, _ in shape for port in ports)}:
+        moving = tuple([j for j in port if 0 in above[j]])
+        if moving and moving != (0,):
+            candidates.add(moving)
+            if len(set(moving)) < len(moving):
+                divisor = math.gcd(*Counter(moving).values())
+                candidates.add(moving[::divisor])
+    found = []
+    for value in candidates:
+        upstream = set().union(*[above[j] for j in value])
+        if value != output and _is_cut(value, upstream, shape, output):
+            found.append((value, upstream))
+    return sorted(found, key=lambda cut: (len(cut[1]), len(cut[0])))
 
 
 def _is_cut(value: Value, upstream: set[int], shape: _Shape, output: Value) -> bool:
@@ -139,7 +178,9 @@ def _copies(port: Value, value: Value, upstream: set[int]) -> int | None:
     return times
 
 
-def _segment(shape: _Shape, members: Sequence[int], entry: Value, value: Value) -> bytes:
+def _segment(shape: _Shape, members: Sequence[int], entry: Value, value: Value) -> Part:
+    if not members:
+        return len(value) // len(entry)
     number = {j: n + 1 for n, j in enumerate(members)}
 
     def inside(port: Value) -> Value:
@@ -148,7 +189,7 @@ def _segment(shape: _Shape, members: Sequence[int], entry: Value, value: Value) 
         return (0,) * copies + tuple(kept)
 
     if len(members) == 1:
-        label, ports, symmetric = shape[members[0] - 1]
+        label, ports, _ = shape[members[0] - 1]
         if len(ports) == 1 and value == (members[0],) and inside(ports[0]) == (0,):
             return label
     cut = [
@@ -172,9 +213,7 @@ def _certificate(shape: _Shape, k: int, output: Value) -> bytes:
 def _ports(colours: list[bytes], ports: tuple[Value, ...], symmetric: bool) -> bytes:
     if len(ports) == 1 and len(ports[0]) == 1:
         return b"\0\1" + colours[ports[0][0]]
-    words = [
-        len(port).to_bytes(2, "big") + b"".join(sorted([colours[i] for i in port])) for port in ports
-    ]
+    words = [len(port).to_bytes(2, "big") + b"".join(sorted([colours[i] for i in port])) for port in ports]
     return b"".join(sorted(words) if symmetric else words)
 
 
@@ -241,7 +280,7 @@ def _search(ties: _Ties, colours: list[bytes]) -> bytes:
 
 
 def _greedy(ties: _Ties, colours: list[bytes]) -> bytes:
-    """One leaf of the search below `colours`; equal leaves of two branches mean the branches are images of each other."""
+    """One leaf of the search below `colours`; two branches with equal leaves are images of each other."""
     colours = ties.refine(colours)
     while (cell := _first_tie(colours)) is not None:
         colours = ties.refine(_single_out(colours, cell[0]))

@@ -5,11 +5,12 @@ Everything that does not depend on a decision is built once and shared by all ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from nas.errors import SpaceError
-from nas.space.graph import Block, Choice, Element, Graph, Node, Repeat, Scalar
+from nas.space.graph import Block, Choice, Graph, Node, Repeat, Scalar
 from nas.space.ports import KINDS, SAME, kinds_text
 
 Picks = Sequence[int]
@@ -38,7 +39,7 @@ Memo = dict[int, object]
 Build = Callable[[Picks, Memo], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Part:
     """An expanded element: a constant (`build` is None) or a builder, and the decisions it always opens."""
 
@@ -61,29 +62,27 @@ def expand(graph: Graph, input_kinds: Sequence[str] | None = None) -> Expanded:
     _flow(graph, kinds or [frozenset(KINDS)] * len(graph.inputs), "")
     work = _Expansion()
     part = work.element(graph, "", "")
-    decisions = tuple(d for d in work.decisions if d is not None)
-    assert len(decisions) == len(work.decisions)
 
     def build(picks: Picks) -> Graph:
         made = part.at(picks, {})
         assert isinstance(made, Graph)
         return made
 
-    return Expanded(decisions, part.opens, build)
+    return Expanded(tuple(work.decisions), part.opens, build)
 
 
 class _Expansion:
     def __init__(self) -> None:
-        self.decisions: list[Decision | None] = []
+        self.decisions: list[Decision] = []
         self.labels: dict[str, tuple[int, Choice, str]] = {}
-        self.known: dict[tuple[int, str], tuple[object, _Part]] = {}
+        self.known: dict[tuple[str, str, str], _Part] = {}
 
     def element(self, element: object, path: str, prefix: str) -> _Part:
-        """Expanded once for each element and prefix of labels, so that tied copies are built once a sample."""
-        key = (id(element), prefix)
+        """Expanded once for all equal elements that share decisions, so that tied copies are built once a sample."""
+        key = (repr(element), prefix, path if _decides_by_place(element) else "")
         if key not in self.known:
-            self.known[key] = (element, self._element(element, path, prefix))
-        return self.known[key][1]
+            self.known[key] = self._element(element, path, prefix)
+        return self.known[key]
 
     def _element(self, element: object, path: str, prefix: str) -> _Part:
         if isinstance(element, Graph):
@@ -97,20 +96,28 @@ class _Expansion:
         return _Part(element, None, ())
 
     def _choice(self, choice: Choice, path: str, prefix: str) -> _Part:
+        number = self._number(choice, path, prefix)
+        return self._decide(number, [self.element(option, path, prefix) for option in choice.options])
+
+    def _number(self, choice: Choice, path: str, prefix: str) -> int:
+        """The decision's number: that of its label, where the label is known."""
         label = prefix + choice.label
-        if label in self.labels:
-            number, other, place = self.labels[label]
-            if other != choice:
-                raise SpaceError(
-                    f"{path or 'the space'}: label {label!r} is used for other options at {place or 'the space'}; "
-                    "give one of the two another label"
-                )
-        else:
-            number = len(self.decisions)
-            self.labels[label] = (number, choice, path)
-            self.decisions.append(None)
-        parts = [self.element(option, path, prefix) for option in choice.options]
-        self.decisions[number] = Decision(label, choice.names, tuple(part.opens for part in parts))
+        if label not in self.labels:
+            self.labels[label] = (len(self.decisions), choice, path)
+            self.decisions.append(Decision(label, choice.names, ((),) * len(choice.names)))
+        number, other, place = self.labels[label]
+        if repr(other) != repr(choice):
+            raise SpaceError(
+                f"{path or 'the space'}: label {label!r} is used for other options at {place or 'the space'}; "
+                "give one of the two another label"
+            )
+        return number
+
+    def _decide(self, number: int, parts: list[_Part]) -> _Part:
+        """The part that the decision picks; what an option opens adds up over the places where the label stands."""
+        known = self.decisions[number]
+        opens = tuple(tuple(dict.fromkeys([*old, *part.opens])) for old, part in zip(known.opens, parts, strict=True))
+        self.decisions[number] = replace(known, opens=opens)
         if all(part.build is None for part in parts):
             table = [part.constant for part in parts]
             return _Part(None, lambda picks, memo: table[picks[number]], (number,))
@@ -121,73 +128,26 @@ class _Expansion:
         if not moving:
             return _Part(block, None, ())
         made: dict[tuple[object, ...], Block] = {}
-        fixed = dict(block.params)
+        fixed: dict[str, object] = dict(block.params)
 
         def build(picks: Picks, memo: Memo) -> Block:
             values = tuple(part.at(picks, memo) for _, part in moving)
             if values not in made:
                 given = fixed | {name: value for (name, _), value in zip(moving, values, strict=True)}
-                made[values] = replace(block, params=tuple(sorted(given.items())))
+                made[values] = replace(block, params=tuple(sorted(given.items(), key=itemgetter(0))))  # type: ignore[arg-type]
             return made[values]
 
         return _Part(None, build, _merge(part for _, part in moving))
 
     def _repeat(self, element: Repeat, path: str, prefix: str) -> _Part:
-        most = max(n for n in element.counts if isinstance(n, int))
-        names = [f"{element.name}{i}" for i in range(most)]
-        bodies = [
-            self.element(
-                element.body,
-                f"{path}/{name}" if path else name,
-                prefix if element.tied else f"{prefix}{path}/{name}/",
-            )
-            for name in names
-        ]
-
-        def nodes(count: int) -> tuple[tuple[_Part, str, str], ...]:
-            return tuple(zip(bodies[:count], names, ["x", *names], strict=False))
-
-        def build_count(count: int) -> _Part:
-            rows = nodes(count)
-            last = names[count - 1] if count else "x"
-            opens = _merge(body for body, _, _ in rows)
-            if all(body.build is None for body, _, _ in rows):
-                made = tuple(Node(n, body.constant, (b,)) for body, n, b in rows)  # type: ignore[arg-type]
-                return _Part(Graph(("x",), made, last), None, opens)
-
-            def build(picks: Picks, memo: Memo) -> Graph:
-                made = tuple([Node(n, body.at(picks, memo), (b,)) for body, n, b in rows])  # type: ignore[arg-type]
-                return Graph(("x",), made, last)
-
-            return _Part(None, _once(build), opens)
-
-        if isinstance(element.times, int):
-            return build_count(element.times)
-        by_count = replace(element.times, options=tuple(_Counted(n, build_count(n)) for n in element.counts))  # type: ignore[arg-type]
-        return self._times(element.times, by_count, path, prefix)
-
-    def _times(self, times: Choice, by_count: Choice, path: str, prefix: str) -> _Part:
-        """The choice of a number of times: what each number opens may differ from place to place under one label."""
-        label = prefix + times.label
-        parts = [option.part for option in by_count.options]  # type: ignore[attr-defined]
-        if label not in self.labels:
-            number = len(self.decisions)
-            self.labels[label] = (number, times, path)
-            self.decisions.append(Decision(label, times.names, tuple(part.opens for part in parts)))
-        else:
-            number, other, place = self.labels[label]
-            if other != times:
-                raise SpaceError(
-                    f"{path or 'the space'}: label {label!r} is used for other options at {place or 'the space'}; "
-                    "give one of the two another label"
-                )
-            known = self.decisions[number]
-            assert known is not None
-            opens = tuple(
-                tuple(dict.fromkeys([*old, *part.opens])) for old, part in zip(known.opens, parts, strict=True)
-            )
-            self.decisions[number] = Decision(label, times.names, opens)
-        return _Part(None, lambda picks, memo: parts[picks[number]].at(picks, memo), (number,))
+        names = [f"{element.name}{i}" for i in range(element.most)]
+        places = [f"{path}/{name}" if path else name for name in names]
+        prefixes = [prefix if element.tied else f"{prefix}{place}/" for place in places]
+        if not isinstance(element.times, Choice):
+            return _repeated([self.element(element.body, *at) for at in zip(places, prefixes, strict=True)], names)
+        number = self._number(element.times, path, prefix)
+        bodies = [self.element(element.body, *at) for at in zip(places, prefixes, strict=True)]
+        return self._decide(number, [_repeated(bodies[:count], names) for count in element.counts])
 
     def _graph(self, graph: Graph, path: str, prefix: str) -> _Part:
         rows: list[tuple[Node, _Part, _Part]] = []
@@ -207,10 +167,22 @@ class _Expansion:
         return _Part(None, _once(build), opens)
 
 
-@dataclass(frozen=True)
-class _Counted:
-    count: object
-    part: _Part
+def _repeated(bodies: list[_Part], names: list[str]) -> _Part:
+    """Some bodies one after the other, under the first of `names`."""
+    rows = list(zip(names, bodies, [("x",), *((name,) for name in names)], strict=False))
+    last = names[len(bodies) - 1] if bodies else "x"
+    opens = _merge(bodies)
+    if all(body.build is None for body in bodies):
+        return _Part(Graph(("x",), tuple(Node(n, body.constant, b) for n, body, b in rows), last), None, opens)  # type: ignore[arg-type]
+    only = bodies[0] if len(set(map(id, bodies))) == 1 else None
+
+    def build(picks: Picks, memo: Memo) -> Graph:
+        if only is not None:
+            op = only.at(picks, memo)
+            return Graph(("x",), tuple([Node(n, op, b) for n, _, b in rows]), last)  # type: ignore[arg-type]
+        return Graph(("x",), tuple([Node(n, body.at(picks, memo), b) for n, body, b in rows]), last)  # type: ignore[arg-type]
+
+    return _Part(None, _once(build), opens)
 
 
 def _step(name: str, op: _Part, inputs: _Part) -> Node | Callable[[Picks, Memo], Node]:
@@ -244,12 +216,20 @@ def _once(build: Callable[[Picks, Memo], Graph]) -> Build:
             made = memo[key] = build(picks, memo)
         return made
 
-    cached.__wrapped__ = build  # type: ignore[attr-defined]
     return cached
 
 
-def _merge(parts: object) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(i for part in parts for i in part.opens))  # type: ignore[attr-defined]
+def _decides_by_place(element: object) -> bool:
+    """Whether an untied repeat is in it: its labels carry the path, so that equal ones elsewhere are others."""
+    if isinstance(element, Repeat):
+        return not element.tied or _decides_by_place(element.body)
+    if isinstance(element, Graph):
+        return any(_decides_by_place(node.op) for node in element.nodes)
+    return isinstance(element, Choice) and any(_decides_by_place(option) for option in element.options)
+
+
+def _merge(parts: Iterable[_Part]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(i for part in parts for i in part.opens))
 
 
 def _flow(element: object, given: Sequence[Kinds], path: str) -> Kinds:
@@ -260,9 +240,8 @@ def _flow(element: object, given: Sequence[Kinds], path: str) -> Kinds:
     if isinstance(element, Repeat):
         if len(given) != 1:
             raise SpaceError(f"{here}: a repeat takes one input, got {len(given)}")
-        most = max(n for n in element.counts if isinstance(n, int))
         kinds = found = given[0]
-        for i in range(most):
+        for i in range(element.most):
             kinds = _flow(element.body, [kinds], f"{path}/{element.name}{i}" if path else f"{element.name}{i}")
             found = kinds if i == 0 and 0 not in element.counts else found | kinds
         return found

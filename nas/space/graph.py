@@ -135,9 +135,7 @@ class Choice:
         if not self.options:
             raise SpaceError(f"choice {self.label!r} has no options; give at least one")
         if len(self.names) != len(self.options):
-            raise SpaceError(
-                f"choice {self.label!r} has {len(self.options)} options and {len(self.names)} names"
-            )
+            raise SpaceError(f"choice {self.label!r} has {len(self.options)} options and {len(self.names)} names")
         seen = [json.dumps(name) for name in self.names]
         if twice := [name for name in seen if seen.count(name) > 1]:
             raise SpaceError(f"choice {self.label!r} has option {twice[0]} more than once")
@@ -156,14 +154,20 @@ class Repeat:
     name: str = "cell"
 
     def __post_init__(self) -> None:
-        for n in self.counts:
+        found: tuple[object, ...] = self.counts
+        for n in found:
             if not isinstance(n, int) or isinstance(n, bool) or n < 0:
                 raise SpaceError(f"repeat {self.name!r}: expected times to be integers >= 0, got {n!r}")
 
     @property
-    def counts(self) -> tuple[object, ...]:
+    def counts(self) -> tuple[int, ...]:
         """Every number of times there may be."""
-        return self.times.options if isinstance(self.times, Choice) else (self.times,)
+        return self.times.options if isinstance(self.times, Choice) else (self.times,)  # type: ignore[return-value]
+
+    @property
+    def most(self) -> int:
+        """The largest number of times."""
+        return max(self.counts)
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,7 @@ class Port:
         if axes is None:
             raise ValueError(f"expected a port kind among {', '.join(KINDS)}, got {self.kind!r}")
         if len(self.shape) != len(axes) or any(size < 1 for size in self.shape):
-            raise ValueError(
-                f"expected {self.kind} ({', '.join(axes)}) with positive sizes, got {self.shape}"
-            )
+            raise ValueError(f"expected {self.kind} ({', '.join(axes)}) with positive sizes, got {self.shape}")
 
     @property
     def width(self) -> int:

@@ -6,7 +6,6 @@ builder of graphs, so that sampling is a few table look-ups.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -40,18 +39,21 @@ class Space:
     ) -> None:
         self.name = name
         self.graph = graph
+        self._said = dict(reference or {})
         self._expanded = expand(graph, inputs)
         self.decisions: tuple[Decision, ...] = self._expanded.decisions
         self._index = {d.label: i for i, d in enumerate(self.decisions)}
         self._counts = [len(d.names) for d in self.decisions]
         self._flat = not any(kids for d in self.decisions for kids in d.opens)
-        self._position = [
-            {json.dumps(name): i for i, name in enumerate(d.names)} for d in self.decisions
-        ]
+        self._position = [{(type(name), name): i for i, name in enumerate(d.names)} for d in self.decisions]
         try:
             self.reference = self.architecture(reference or {}, fill=True)
         except SpaceError as error:
             raise SpaceError(f"the reference architecture: {error}") from error
+
+    def bound(self, inputs: Sequence[str], name: str) -> Space:
+        """The same space under a name, checked against the kinds of the inputs that a task brings."""
+        return Space(self.graph, reference=self._said, inputs=inputs, name=name)
 
     @cached_property
     def size(self) -> int:
@@ -138,7 +140,7 @@ class Space:
             if label not in self._index:
                 raise SpaceError(str(UnknownNameError("decision", label, self._index)))
             i = self._index[label]
-            option = self._position[i].get(json.dumps(name))
+            option = self._position[i].get((type(name), name))
             if option is None:
                 names = [str(known) for known in self.decisions[i].names]
                 raise SpaceError(str(UnknownNameError(f"option of decision {label!r}", str(name), names)))

@@ -1,0 +1,145 @@
+"""What a search is told: the same options on the command line, in a TOML file and in Python. No torch here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from nas.errors import ConfigError, UnknownNameError
+
+DEFAULT_TRIALS = 20
+
+
+class SearchConfig(BaseModel):
+    """Everything that defines a search; stored as ``config.json`` in its folder.
+
+    `time` is in seconds or written ``1h30m``; `trials` and `time` bound the search together, 20 trials when
+    neither is given. `concurrency` None uses every core: cores / cpus_per_trial.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    space: str = "cell_cnn"
+    task: str = "digits"
+    strategy: str = "evolution"
+    objectives: tuple[str, ...] = ("val_accuracy",)
+    scheduler: str | None = None
+    trials: int | None = Field(default=None, ge=1)
+    time: float | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0)
+    reference: bool = True
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    runner: Literal["ray", "local"] = "ray"
+    concurrency: int | None = Field(default=None, ge=1)
+    cpus_per_trial: float = Field(default=1, gt=0)
+    gpus_per_trial: float = Field(default=0, ge=0)
+    address: str | None = None
+    plugins: tuple[str, ...] = ()
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return parse_duration(value) if isinstance(value, str) else value
+
+    @field_validator("objectives", "plugins", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("plugins")
+    @classmethod
+    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Path(file).expanduser().resolve()) for file in value)
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> SearchConfig:
+        """Raises ConfigError with the option's name, what was expected and what came."""
+        options = dict(options)
+        if (epochs := options.pop("epochs", None)) is not None:
+            options["recipe"] = {**options.get("recipe", {}), "epochs": epochs}
+        for name in options:
+            if name not in cls.model_fields:
+                raise UnknownNameError("option", name, [*cls.model_fields, "epochs", "out"])
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise ConfigError(first_problem(error)) from error
+
+    @property
+    def budget(self) -> int | None:
+        """The number of trials, None when only time bounds the search."""
+        return DEFAULT_TRIALS if self.trials is None and self.time is None else self.trials
+
+    @property
+    def slots(self) -> int:
+        """How many trials run at a time."""
+        return self.concurrency or max(1, int(_cores() / self.cpus_per_trial))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic as one sentence."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"])) or "the options"
+    return f"option {where!r}: {problem['msg'].lower()}, got {problem['input']!r}"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from ``90``, ``90s``, ``30m``, ``1h30m`` or ``2d``.
+
+    >>> parse_duration("1h30m")
+    5400.0
+    """
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    if re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text.strip().lower())
+    if not parts or "".join(a + b for a, b in parts) != text.strip().lower():
+        raise ValueError("expected a time like 90s, 30m, 1h30m or 2d")
+    return float(sum(float(number) * units[unit] for number, unit in parts))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The options in a TOML file; relative paths of plugins, task and `out` count from the file's folder."""
+    try:
+        options = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"the file {path} does not exist") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from error
+    here = path.parent
+    plugins = options.get("plugins", [])
+    options["plugins"] = [str(here / file) for file in ([plugins] if isinstance(plugins, str) else plugins)]
+    if isinstance(task := options.get("task"), str) and (here / task).is_file():
+        options["task"] = str(here / task)
+    if isinstance(out := options.get("out"), str):
+        options["out"] = str(here / out)
+    return options
+
+
+def parse_pairs(text: str) -> dict[str, Any]:
+    """``key=value,key=value`` as options, for ``--recipe``."""
+    from nas.plugin.registry import parse_spec
+
+    return parse_spec(f":{text}")[1]
+
+
+def write_json(path: Path, data: object) -> None:
+    """The whole file or, after a crash, the one before."""
+    partial = path.with_name(path.name + ".tmp")
+    with partial.open("w") as file:
+        json.dump(data, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
