@@ -72,7 +72,7 @@ def _pools(registry: Registrar) -> None:
 
 
 def _plumbing(registry: Registrar) -> None:
-    registry.block("identity", f"{BLOCKS}:Identity", role="identity", summary="what comes in")
+    registry.block("identity", "torch.nn:Identity", role="identity", summary="what comes in")
     registry.block("zero", f"{BLOCKS}:Zero", role="zero", summary="zeros, as if the edge were not there")
     registry.block("add", f"{BLOCKS}:Add", inputs=("any", "*"), role="sum", summary="the sum of the inputs")
     registry.block(

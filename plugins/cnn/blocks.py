@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "none": nn.Identity,
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "leaky_relu": nn.LeakyReLU,
@@ -22,7 +21,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 """Activations by name; each gives zero for zero, on which the declared `keeps_zero` rests."""
 
-ORDERS = ("conv_norm_act", "norm_act_conv", "act_conv_norm")
+ORDERS = ("conv_norm_act", "conv_norm", "norm_act_conv", "act_conv_norm")
 
 
 def make_activation(name: str) -> nn.Module:
@@ -52,8 +51,8 @@ def conv2d(
 class Conv(nn.Sequential):
     """Convolution, batch normalisation and activation: (B, C, H, W) -> (B, channels, H/stride, W/stride).
 
-    order: ``conv_norm_act`` (Ioffe & Szegedy 2015), ``norm_act_conv`` (pre-activation, He et al. 2016b) or
-        ``act_conv_norm`` (ReLU-Conv-BN, as in DARTS and NAS-Bench-201).
+    order: ``conv_norm_act`` (Ioffe & Szegedy 2015), ``conv_norm`` (the same without activation), ``norm_act_conv``
+        (pre-activation, He et al. 2016b) or ``act_conv_norm`` (ReLU-Conv-BN, as in DARTS and NAS-Bench-201).
 
     Raises ValueError for an even kernel, unknown order or activation, or groups that do not divide the channels.
     """
@@ -144,9 +143,7 @@ class Residual(nn.Module):
         self.body = body
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels != in_channels:
-            self.shortcut = Conv(
-                in_channels=in_channels, channels=channels, kernel=1, stride=stride, activation="none"
-            )
+            self.shortcut = Conv(in_channels=in_channels, channels=channels, kernel=1, stride=stride, order="conv_norm")
         self.act = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -175,7 +172,7 @@ class ResidualBasic(Residual):
         channels = channels or in_channels
         body = nn.Sequential(
             Conv(in_channels=in_channels, channels=channels, kernel=kernel, stride=stride, activation=activation),
-            Conv(in_channels=channels, kernel=kernel, activation="none"),
+            Conv(in_channels=channels, kernel=kernel, order="conv_norm"),
         )
         super().__init__(body, in_channels, channels, stride, activation)
 
@@ -205,7 +202,7 @@ class ResidualBottleneck(Residual):
         body = nn.Sequential(
             Conv(in_channels=in_channels, channels=narrow, kernel=1, activation=activation),
             Conv(in_channels=narrow, kernel=kernel, stride=stride, groups=groups, activation=activation),
-            Conv(in_channels=narrow, channels=channels, kernel=1, activation="none"),
+            Conv(in_channels=narrow, channels=channels, kernel=1, order="conv_norm"),
         )
         super().__init__(body, in_channels, channels, stride, activation)
 
@@ -262,7 +259,7 @@ class MBConv(nn.Module):
         parts["depthwise"] = Conv(in_channels=wide, kernel=kernel, stride=stride, groups=wide, activation=activation)
         if squeeze:
             parts["excite"] = SqueezeExcite(wide, max(1, round(in_channels * squeeze)), activation)
-        parts["project"] = Conv(in_channels=wide, channels=channels, kernel=1, activation="none")
+        parts["project"] = Conv(in_channels=wide, channels=channels, kernel=1, order="conv_norm")
         self.body = nn.Sequential(parts)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -345,13 +342,6 @@ class Classifier(nn.Module):
         """(B, C, H, W) -> (B, classes)."""
         out: Tensor = self.linear(self.features(x))
         return out
-
-
-class Identity(nn.Identity):
-    """What comes in, unchanged, of any shape."""
-
-    def __init__(self) -> None:
-        super().__init__()
 
 
 class Zero(nn.Module):

@@ -1,0 +1,39 @@
+"""From paths of node names to names in Python source."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from collections.abc import Container
+
+from torch import nn
+
+_TAKEN = frozenset(dir(nn.Module())) | {"input_mean", "input_std"}
+
+
+def identifier(text: str) -> str:
+    """`text` as a Python name: what no name may hold becomes an underscore.
+
+    >>> identifier("stage1/cell0/edge01"), identifier("3x3"), identifier("class")
+    ('stage1_cell0_edge01', '_3x3', 'class_')
+    """
+    name = re.sub(r"\W", "_", unicodedata.normalize("NFKC", text))
+    if not name.isidentifier():
+        name = f"_{name}"
+    return f"{name}_" if keyword.iskeyword(name) or name.startswith("__") else name
+
+
+def attribute(path: str, taken: Container[str]) -> str:
+    """The name of the submodule at `path`: none that `nn.Module` has, none that is taken."""
+    name = identifier(path)
+    return unused(f"{name}_" if name in _TAKEN else name, taken)
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """`name`, or the first of ``name_2``, ``name_3``, ... that is not taken."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found

@@ -1,0 +1,65 @@
+"""What is settled about a network and what its source is written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.errors import TaskError
+from nas.model.settle import Arguments
+from nas.space.flat import Value
+from nas.space.ports import Port, TaskInfo
+
+RESERVED = frozenset({"Network", "load", "nn", "torch", "self"})
+"""Names that generated source keeps for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One block of the network: its submodule's name, its class and arguments, the value on each of its ports."""
+
+    path: str
+    submodule: str
+    cls: str
+    arguments: Arguments
+    ports: tuple[Value, ...]
+    incoming: tuple[Port, ...]
+    output: Port
+
+
+@dataclass(frozen=True, slots=True)
+class Normalize:
+    """Mean and standard deviation of the raw first input, one number a channel (or feature); part of the network."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def check(self, task: TaskInfo) -> None:
+        """Raises TaskError unless there is one number a channel and no deviation is zero."""
+        port = task.input
+        if port.kind == "tokens":
+            raise TaskError(f"task {task.name!r}: tokens cannot be normalised; give no numbers of normalisation")
+        for word, numbers in (("means", self.mean), ("deviations", self.std)):
+            if len(numbers) != port.width:
+                raise TaskError(f"task {task.name!r}: expected {port.width} {word} for {port}, got {len(numbers)}")
+        if min(self.std) <= 0:
+            raise TaskError(f"task {task.name!r}: expected deviations above 0, got {min(self.std)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A network's steps in the order they run.
+
+    Values are as in `nas.space.flat`: numbers below ``len(inputs)`` are inputs, the others steps.
+    """
+
+    inputs: tuple[str, ...]
+    input_ports: tuple[Port, ...]
+    steps: tuple[Step, ...]
+    output: Value
+    output_port: Port
+    normalize: Normalize | None = None
+
+    def port(self, term: int) -> Port:
+        """The port of an input or of a step's output."""
+        k = len(self.inputs)
+        return self.input_ports[term] if term < k else self.steps[term - k].output

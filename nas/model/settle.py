@@ -1,0 +1,169 @@
+"""What one block becomes for the shapes that come in: its constructor's arguments, output shape and costs.
+
+Everything is found on the meta device, which takes no memory and does no arithmetic, and remembered: a candidate is
+mostly made of blocks that were seen before, so that checking it is a few look-ups.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.errors import CandidateError
+from nas.model.count import Costs, count_flops, count_params
+from nas.space.graph import Block
+from nas.space.ports import KINDS, SAME, Port, kinds_of, kinds_text
+
+Arguments = tuple[tuple[str, Any], ...]
+Key = tuple[type[nn.Module], str, tuple[Port, ...]]
+
+REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A block that fits: what its class is called with, what comes out, what it costs."""
+
+    arguments: Arguments
+    output: Port
+    costs: Costs
+
+
+_known: dict[Key, Settled] = {}
+
+
+def settle(block: Block, cls: type[nn.Module], inputs: tuple[Port, ...], path: str) -> Settled:
+    """The block `cls` for these inputs; raises CandidateError, naming `path`, where it cannot take them."""
+    key = (cls, block.label, inputs)
+    found = _known.get(key)
+    if found is None:
+        found = _settle(block, cls, inputs, path)
+        if len(_known) >= REMEMBERED:
+            _known.clear()
+        _known[key] = found
+    return found
+
+
+def meta_inputs(ports: Sequence[Port], batch: int) -> list[Tensor]:
+    """Tensors without memory, shaped as `ports`."""
+    return [torch.empty((batch, *port.shape), dtype=dtype_of(port), device="meta") for port in ports]
+
+
+def dtype_of(port: Port) -> torch.dtype:
+    """Tokens are integers, all else is floating point."""
+    return torch.int64 if port.kind == "tokens" else torch.float32
+
+
+def shape_text(port: Port) -> str:
+    """A port's shape as people write it.
+
+    >>> shape_text(Port("image", (16, 32, 32)))
+    '(B, 16, 32, 32)'
+    """
+    return f"({', '.join(['B', *map(str, port.shape)])})"
+
+
+def _settle(block: Block, cls: type[nn.Module], inputs: tuple[Port, ...], path: str) -> Settled:
+    _check_kinds(block, inputs, path)
+    try:
+        arguments = _arguments(block, cls, inputs)
+        with torch.device("meta"):
+            module = cls(**dict(arguments)).eval()
+        with torch.no_grad():
+            given = module(*meta_inputs(inputs, 2))
+        output = _output(block, given, inputs)
+        costs = Costs(count_params(module), count_flops(module, meta_inputs(inputs, 1)))
+    except Exception as error:
+        coming = " and ".join(map(str, inputs))
+        why = str(error) if isinstance(error, _UnfitError) else f"{type(error).__name__}: {error}"
+        raise CandidateError(f"{path}: block {block} cannot take {coming}: {why}") from error
+    return Settled(arguments, output, costs)
+
+
+class _UnfitError(Exception):
+    """Why a block cannot be built, in words that need no name of an exception before them."""
+
+
+def _check_kinds(block: Block, inputs: Sequence[Port], path: str) -> None:
+    signature = block.signature
+    ports = list(signature.ports)
+    if signature.variadic and len(inputs) >= len(ports):
+        ports += [ports[-1]] * (len(inputs) - len(ports))
+    if len(ports) != len(inputs):
+        raise CandidateError(f"{path}: block {block} takes {len(ports)} inputs, got {len(inputs)}")
+    for number, (kinds, port) in enumerate(zip(ports, inputs, strict=True)):
+        if port.kind not in kinds:
+            raise CandidateError(f"{path}: block {block} takes {kinds_text(kinds)} at input {number}, got {port}")
+    if signature.traits.role == "sum" and len(set(inputs)) > 1:
+        shapes = ", ".join(sorted({str(port) for port in inputs}))
+        raise CandidateError(f"{path}: block {block} adds values of one shape, got {shapes}")
+
+
+def _output(block: Block, given: object, inputs: Sequence[Port]) -> Port:
+    """The port of a block's output for a batch of 2; raises _UnfitError when it is none that was declared."""
+    if not isinstance(given, Tensor):
+        raise _UnfitError(f"expected one tensor from its forward, got a {type(given).__name__}")
+    word = block.signature.output
+    kinds = frozenset({inputs[0].kind}) if word == SAME else kinds_of(word)
+    for kind in sorted(kinds):
+        if given.dim() == 1 + len(KINDS[kind]) and given.shape[0] == 2 and _is_float(given) == (kind != "tokens"):
+            return Port(kind, tuple(given.shape[1:]))  # type: ignore[arg-type]
+    axes = " or ".join(f"{kind} (B, {', '.join(KINDS[kind])})" for kind in sorted(kinds))
+    raise _UnfitError(f"expected {axes} from its forward, got {tuple(given.shape)} of {given.dtype} for B = 2")
+
+
+def _is_float(given: Tensor) -> bool:
+    return given.dtype.is_floating_point
+
+
+def _arguments(block: Block, cls: type[nn.Module], inputs: tuple[Port, ...]) -> Arguments:
+    """What `cls` is called with: shapes it asks for, and parameters that differ from its own defaults."""
+    defaults = _constructor(cls)
+    shapes = {name: FILLED[name](inputs) for name in defaults if name in FILLED}
+    parameters = {**block.signature.parameters, **dict(block.params)}
+    for name in parameters:
+        if name not in defaults or name in FILLED:
+            taken = ", ".join(name for name in defaults if name not in FILLED) or "none"
+            raise _UnfitError(f"its class {cls.__name__} has no parameter {name!r} to give; it takes {taken}")
+    for name, default in defaults.items():
+        if default is inspect.Parameter.empty and name not in shapes and name not in parameters:
+            raise _UnfitError(f"its class {cls.__name__} asks for {name!r}, which the block does not declare")
+    given = {name: value for name, value in parameters.items() if not _same(value, defaults[name])}
+    return (*shapes.items(), *((name, given[name]) for name in defaults if name in given))
+
+
+def _same(value: object, default: object) -> bool:
+    return type(value) is type(default) and value == default
+
+
+@lru_cache(maxsize=None)
+def _constructor(cls: type[nn.Module]) -> dict[str, object]:
+    """The names that the constructor takes, with their defaults."""
+    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = list(inspect.signature(cls).parameters.values())
+    return {p.name: p.default for p in parameters if p.kind in by_name}
+
+
+def _axis(kinds: tuple[str, ...], axis: int, name: str) -> Callable[[tuple[Port, ...]], object]:
+    def read(inputs: tuple[Port, ...]) -> int:
+        if inputs[0].kind not in kinds:
+            raise _UnfitError(f"its class asks for {name!r}, which only {kinds_text(kinds)} has")
+        return inputs[0].shape[axis]
+
+    return read
+
+
+FILLED: dict[str, Callable[[tuple[Port, ...]], object]] = {
+    "in_channels": _axis(("image",), 0, "in_channels"),
+    "in_features": _axis(("sequence", "vector"), -1, "in_features"),
+    "in_length": _axis(("sequence", "tokens"), 0, "in_length"),
+    "in_shape": lambda inputs: inputs[0].shape,
+    "in_shapes": lambda inputs: tuple(port.shape for port in inputs),
+}
+"""Arguments that are filled from the shapes that come in, never by a space."""

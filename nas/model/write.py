@@ -1,0 +1,163 @@
+"""From a plan to source: the class `Network`, whose forward is one line a block."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from nas.model.dataflow import Operand, Statement, program, read_by
+from nas.model.names import identifier, unused
+from nas.model.plan import RESERVED, Plan, Step
+from nas.model.settle import shape_text
+from nas.space.flat import Value
+from nas.space.ports import Port
+
+WIDTH = 120
+INDENT = " " * 8
+
+
+def write_class(plan: Plan) -> str:
+    """The source of `Network`; it needs `torch`, `nn` and the block classes in scope."""
+    coming = ", ".join(str(port) for port in plan.input_ports)
+    lines = [
+        "class Network(nn.Module):",
+        f'    """{coming} -> {plan.output_port}, each with a batch axis B before."""',
+        "",
+        "    def __init__(self) -> None:",
+        f"{INDENT}super().__init__()",
+        *_buffers(plan),
+        *_submodules(plan.steps),
+        "",
+        *_forward(plan),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def literal(value: object) -> str:
+    """A parameter's value as Python source.
+
+    >>> literal((1, "relu", None, 0.5))
+    '(1, "relu", None, 0.5)'
+    """
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (tuple, list)):
+        inside = ", ".join(map(literal, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    return repr(value)
+
+
+def _buffers(plan: Plan) -> Iterator[str]:
+    if plan.normalize is None:
+        return
+    shape = "(-1, 1, 1)" if plan.input_ports[0].kind == "image" else "(-1)"
+    for name, numbers in (("input_mean", plan.normalize.mean), ("input_std", plan.normalize.std)):
+        items = [literal(float(number)) for number in numbers]
+        yield from _wrapped(f'{INDENT}self.register_buffer("{name}", torch.tensor([', items, f"]).view{shape})")
+
+
+def _submodules(steps: Sequence[Step]) -> Iterator[str]:
+    group = ""
+    for step in steps:
+        if (folder := _folder(step.path)) != group:
+            group = folder
+            yield from _heading(folder)
+        items = [f"{name}={literal(value)}" for name, value in step.arguments]
+        yield from _wrapped(f"{INDENT}self.{step.submodule} = {step.cls}(", items, ")")
+
+
+def _forward(plan: Plan) -> Iterator[str]:
+    code = program(plan)
+    scope = _Scope(plan)
+    inputs = ", ".join(f"{scope.names[i,]}: torch.Tensor" for i in range(len(plan.inputs)))
+    yield f"    def forward(self, {inputs}) -> torch.Tensor:"
+    if plan.normalize is not None:
+        name = scope.names[0,]
+        yield f"{INDENT}{name} = ({name}.to(self.input_mean.dtype) - self.input_mean) / self.input_std"
+    group = ""
+    for statement in code.statements:
+        if statement.step is not None and (folder := _folder(statement.step.path)) != group:
+            group = folder
+            yield from _heading(folder)
+        yield from scope.lines(statement)
+    yield f"{INDENT}return {scope.added(code.output)}"
+
+
+class _Scope:
+    """The local variables of forward. A name is free again when nothing reads its value any more, as is its memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.names: dict[Value, str] = {}
+        for i, name in enumerate(plan.inputs):
+            self.names[i,] = unused(identifier(name), RESERVED | set(self.names.values()))
+
+    def lines(self, statement: Statement) -> Iterator[str]:
+        """The statement with a comment that tells its shape."""
+        operands = list(self._operands(statement))
+        for variable in statement.ends - {statement.target}:
+            self.names.pop(variable, None)
+        name = self._name(statement)
+        shape = f"  # {shape_text(self.plan.port(statement.target[-1]))}"
+        if statement.step is None:
+            yield f"{INDENT}{name} = {operands[0]}{shape}"
+        else:
+            yield from _wrapped(f"{INDENT}{name} = self.{statement.step.submodule}(", operands, f"){shape}")
+
+    def added(self, operand: Operand) -> str:
+        """The sum of variables as an expression."""
+        return " + ".join(self.names[variable] for variable in operand)
+
+    def _operands(self, statement: Statement) -> Iterator[str]:
+        for number, operand in enumerate(statement.operands):
+            if operand:
+                yield self.added(operand)
+            else:
+                assert statement.step is not None
+                batch = self.names[min(read_by(statement.operands))]
+                yield _zeros(batch, statement.step.incoming[number])
+
+    def _name(self, statement: Statement) -> str:
+        """The last part of the path, or all of it while that name is in use."""
+        if statement.step is not None:
+            path, short = statement.step.path, statement.step.path.rpartition("/")[2]
+        else:
+            folder = _folder(self.plan.steps[max(statement.target) - len(self.plan.inputs)].path)
+            path, short = f"{folder}/sum", f"{folder.rpartition('/')[2]}_sum" if folder else "added"
+        taken = RESERVED | set(self.names.values())
+        name = identifier(short)
+        if name in taken:
+            name = unused(identifier(path), taken)
+        self.names[statement.target] = name
+        return name
+
+
+def _zeros(like: str, port: Port) -> str:
+    sizes = ", ".join(map(str, port.shape))
+    kind = ", dtype=torch.int64" if port.kind == "tokens" else ""
+    return f"{like}.new_zeros({like}.shape[0], {sizes}{kind})"
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _heading(folder: str) -> Iterator[str]:
+    yield ""
+    if folder:
+        yield f"{INDENT}# {folder}"
+
+
+def _wrapped(before: str, items: Iterable[str], after: str) -> Iterator[str]:
+    """One line, or one line an item where that would be too long."""
+    items = list(items)
+    line = f"{before}{', '.join(items)}{after}"
+    if len(line) <= WIDTH or not items:
+        yield line
+        return
+    yield before
+    yield from (f"{INDENT}    {item}," for item in items)
+    yield f"{INDENT}{after}"
