@@ -2,6 +2,17 @@
 
 from nas.model.compile import Blueprint, blueprint
 from nas.model.count import Costs, count_flops, count_params
+from nas.model.export import Exportable
 from nas.model.plan import Normalize
+from nas.model.standalone import standalone_source
 
-__all__ = ["Blueprint", "Costs", "Normalize", "blueprint", "count_flops", "count_params"]
+__all__ = [
+    "Blueprint",
+    "Costs",
+    "Exportable",
+    "Normalize",
+    "blueprint",
+    "count_flops",
+    "count_params",
+    "standalone_source",
+]

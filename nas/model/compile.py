@@ -27,7 +27,6 @@ from nas.space.architecture import Architecture
 from nas.space.flat import Flat, Term, Value, flatten
 from nas.space.ports import Port, TaskInfo
 
-
 _numbers = itertools.count()
 
 

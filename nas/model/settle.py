@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -142,7 +141,6 @@ def _same(value: object, default: object) -> bool:
     return type(value) is type(default) and value == default
 
 
-@lru_cache(maxsize=None)
 def _constructor(cls: type[nn.Module]) -> dict[str, object]:
     """The names that the constructor takes, with their defaults."""
     by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
