@@ -6,6 +6,7 @@ NasError
 ├── PluginError          a plugin cannot be loaded, or two own one name
 ├── SpaceError           a search space or a graph is ill-formed
 ├── CandidateError       one architecture cannot be built; the search goes on
+├── TrainingError        one architecture cannot be trained; the search goes on
 ├── TaskError            a data set is not what it must be
 ├── LedgerError          the record of a search cannot be read, or belongs to another
 └── ExportError          an exported model is not equal to the trained one
@@ -35,6 +36,10 @@ class SpaceError(NasError):
 
 class CandidateError(NasError):
     """One architecture cannot be built for this task; other architectures may."""
+
+
+class TrainingError(NasError):
+    """One candidate cannot be trained: its loss is not finite, or memory runs out; others may."""
 
 
 class TaskError(NasError):

@@ -1,1 +1,20 @@
-"""Being built."""
+"""Image classification: scikit-learn's handwritten digits, and any images in an .npz file."""
+
+from __future__ import annotations
+
+from nas.plugin.hooks import hookimpl
+from nas.plugin.registry import Registrar
+
+
+@hookimpl
+def nas_register(registry: Registrar) -> None:
+    """Register the tasks; their data is read at first use."""
+    registry.task(
+        "digits", "nas_plugins.image_tasks.digits:digits", summary="1,797 handwritten digits of 8x8, 10 classes"
+    )
+    registry.task(
+        "npz",
+        "nas_plugins.image_tasks.npz:npz",
+        suffixes=(".npz",),
+        summary="images in a file with x_train y_train x_test y_test",
+    )

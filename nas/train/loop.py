@@ -1,0 +1,223 @@
+"""The training of one network, from the first step to the last, read top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.errors import TrainingError
+from nas.train import checkpoint
+from nas.train.augment import Augmentation
+from nas.train.data import Data
+from nas.train.recipe import Recipe
+
+Metrics = dict[str, float]
+
+
+def train(
+    network: nn.Module,
+    data: Data,
+    validation: Data,
+    recipe: Recipe,
+    *,
+    seed: int,
+    augment: Sequence[Augmentation] = (),
+    file: Path | None = None,
+    resume: bool = False,
+    known: int | None = None,
+) -> Iterator[Metrics]:
+    """Train `network` on `data`, one epoch after the other; yields the metrics of each when its checkpoint is durable.
+
+    `network` is on the device of `data` and ends trained. Resuming from `file` goes on as if never stopped; epochs
+    after `known` that are in it already are yielded again (by default only the last one, when no other is left).
+    Raises TrainingError when the loss is not finite, or when `file` comes from another recipe or seed.
+    """
+    device = data.device
+    optimizer = make_optimizer(network, recipe)
+    run = Run(network, optimizer, Randomness.seeded(seed), made_by={"seed": seed, "recipe": recipe.model_dump_json()})
+    if resume and file is not None and file.is_file():
+        run.restore(checkpoint.load(file, device))
+        yield from run.curve[min(run.epoch, recipe.epochs - 1) if known is None else known :]
+
+    steps = data.steps(recipe.batch_size)
+    rate = cosine_with_warmup(recipe.epochs * steps, round(recipe.warmup_epochs * steps))
+    autocast = precision(recipe, device)
+
+    while run.epoch < recipe.epochs:
+        started = time.perf_counter()
+        run.random.use()
+        network.train()
+        total = torch.zeros((), device=device)
+        batches = data.shuffled(recipe.batch_size, run.random.order, run.random.draws, augment)
+        for step, (x, y) in enumerate(batches, start=run.epoch * steps):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr * rate(step)
+            with autocast():
+                loss = functional.cross_entropy(network(*x), y, label_smoothing=recipe.label_smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            if recipe.grad_clip:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
+            optimizer.step()
+            total += loss.detach() * len(y)
+
+        run.epoch += 1
+        train_loss = total.item() / len(data)
+        if not math.isfinite(train_loss):
+            raise TrainingError(f"the loss is {train_loss} in epoch {run.epoch}; try a lower lr than {recipe.lr:g}")
+        val_loss, val_accuracy = evaluate(network, validation, autocast)
+        run.seconds += time.perf_counter() - started
+        metrics = {"epoch": run.epoch, "epochs": recipe.epochs, "train_loss": train_loss}
+        metrics |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": run.seconds}
+        run.curve.append(metrics)
+        run.random.keep()
+        if file is not None:
+            checkpoint.save(run.state(), file)
+        yield metrics
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, data: Data, autocast: Callable[[], AbstractContextManager[Any]] | None = None
+) -> tuple[float, float]:
+    """Mean cross-entropy (no smoothing) and accuracy of `network`, left in evaluation mode, on all of `data`."""
+    network.eval()
+    loss = torch.zeros((), device=data.device)
+    right = torch.zeros((), device=data.device)
+    for x, y in data.in_order():
+        with autocast() if autocast else torch.autocast(data.device.type, enabled=False):
+            logits = network(*x).float()
+        loss += functional.cross_entropy(logits, y, reduction="sum")
+        # torchmetrics gives the same number, and takes 1.6 s of every worker's start to import.
+        right += (logits.argmax(dim=1) == y).sum()
+    return loss.item() / len(data), right.item() / len(data)
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum or AdamW; norms, biases and other vectors do not decay."""
+    learned = [p for p in network.parameters() if p.requires_grad]
+    if not learned:
+        raise TrainingError("the network has nothing to learn: it has no parameters")
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in learned if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, recipe.lr, fused=True)
+    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+
+
+def cosine_with_warmup(steps: int, warmup: int) -> Callable[[int], float]:
+    """Step -> factor of the learning rate: linearly up to 1, then half a cosine to 0 (Loshchilov & Hutter 2017)."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+    return factor
+
+
+def precision(recipe: Recipe, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """A maker of contexts that compute in bfloat16 where that pays: on a GPU that can."""
+    use = recipe.amp == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return lambda: torch.autocast(device.type, dtype=torch.bfloat16, enabled=use)
+
+
+@dataclass
+class Randomness:
+    """Where chance comes from: the order of examples, augmentation, and (torch's own generator) dropout.
+
+    All three are the run's own, so that runs that take turns in one process do not change one another.
+    """
+
+    order: torch.Generator
+    draws: torch.Generator
+    layers: dict[str, Tensor]
+
+    @classmethod
+    def seeded(cls, seed: int) -> Randomness:
+        """Three independent streams from one seed."""
+        order, draws = (torch.Generator().manual_seed(stream(seed, name)) for name in ("order", "augment"))
+        torch.manual_seed(stream(seed, "layers"))
+        return cls(order, draws, _global_state())
+
+    def use(self) -> None:
+        """Make torch's own generators go on where this run left them."""
+        torch.set_rng_state(self.layers["cpu"])
+        if "cuda" in self.layers and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self.layers["cuda"])
+
+    def keep(self) -> None:
+        """Remember where torch's own generators are."""
+        self.layers = _global_state()
+
+    def state(self) -> dict[str, Tensor]:
+        """All streams as tensors."""
+        return {"order": self.order.get_state(), "draws": self.draws.get_state(), **self.layers}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        state = {name: tensor.cpu() for name, tensor in state.items()}
+        self.order.set_state(state.pop("order"))
+        self.draws.set_state(state.pop("draws"))
+        self.layers = state
+
+
+@dataclass
+class Run:
+    """All that a checkpoint must hold for a training to go on as if it had not stopped."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    random: Randomness
+    made_by: dict[str, Any]
+    epoch: int = 0
+    seconds: float = 0.0
+    curve: list[Metrics] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values only."""
+        return {
+            "weights": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": self.random.state(),
+            "made_by": self.made_by,
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "curve": self.curve,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`; raises TrainingError when it comes from another recipe or seed."""
+        if state["made_by"] != self.made_by:
+            raise TrainingError(
+                f"the checkpoint is of another training: expected {self.made_by}, got {state['made_by']}"
+            )
+        self.network.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.random.restore(state["random"])
+        self.epoch, self.seconds, self.curve = state["epoch"], state["seconds"], list(state["curve"])
+
+
+def stream(seed: int, name: str) -> int:
+    """A seed for one use of chance, so that two uses of one seed have nothing in common."""
+    return int.from_bytes(blake2b(f"{seed}/{name}".encode(), digest_size=7).digest())
+
+
+def _global_state() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states

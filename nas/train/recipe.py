@@ -1,0 +1,97 @@
+"""How every candidate of a search is trained. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from nas.errors import ConfigError, UnknownNameError
+
+AUGMENTATIONS = ("crop", "flip", "cutout")
+"""Names that `augment` may list; `nas.train.augment` has what they do."""
+
+RATES = {"sgd": (0.1, 5e-4), "adamw": (2e-3, 0.05)}
+"""Learning rate and weight decay of each optimizer where the user gives none."""
+
+
+class Recipe(BaseModel):
+    """How a candidate is trained: the same for all of a search, so that their values can be compared.
+
+    epochs: 20 passes over the training part.
+    batch_size: examples a step; an epoch's steps are made equally large, so none is nearly empty.
+    optimizer: ``sgd`` (Nesterov) or ``adamw``; `lr` and `weight_decay` default to what suits it. Norms and biases
+        do not decay.
+    warmup_epochs: the rate rises linearly, a tenth of the epochs by default, then falls to 0 along a cosine.
+    grad_clip: largest norm of all gradients together; 0 is none.
+    augment: ``auto`` (the task's own), ``none``, or names among ``crop``, ``flip`` and ``cutout``.
+    amp: ``auto`` computes in bfloat16 on a GPU that can; ``off`` never.
+    val_fraction: the part of the training data that is held out to judge candidates.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(64, ge=2)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(RATES["sgd"][0], gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(RATES["sgd"][1], ge=0)
+    warmup_epochs: float = Field(2.0, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    grad_clip: float = Field(5.0, ge=0)
+    augment: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    amp: Literal["auto", "off"] = "auto"
+    val_fraction: float = Field(0.2, gt=0, lt=1)
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Recipe:
+        """A recipe from a user's options; raises ConfigError for a wrong value, UnknownNameError for a wrong name."""
+        try:
+            return cls.model_validate(dict(options))
+        except ValidationError as error:
+            raise _explained(error) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, options: Any) -> Any:
+        if not isinstance(options, Mapping):
+            return options
+        lr, decay = RATES.get(str(options.get("optimizer", "sgd")), RATES["sgd"])
+        epochs = options.get("epochs", cls.model_fields["epochs"].default)
+        warmup = 0.1 * epochs if isinstance(epochs, int | float) and epochs > 0 else 0.0
+        return {"lr": lr, "weight_decay": decay, "warmup_epochs": warmup, **options}
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        if given in ("auto", "none"):
+            return given
+        names = [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+        if not isinstance(names, list | tuple):
+            return given
+        for name in names:
+            if name not in AUGMENTATIONS:
+                raise ValueError(str(UnknownNameError("augmentation", str(name), ("auto", "none", *AUGMENTATIONS))))
+        return tuple(names)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Recipe:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"expected warmup_epochs less than epochs, got {self.warmup_epochs:g} of {self.epochs}"
+            )
+        return self
+
+
+def _explained(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        return UnknownNameError("training option", name, Recipe.model_fields)
+    if first["type"] == "value_error":
+        text = str(first["ctx"]["error"])
+        return ConfigError(f"training option {name!r}: {text}" if name else f"training options: {text}")
+    message = first["msg"].removeprefix("Input should be ")
+    return ConfigError(f"training option {name!r}: expected {message}, got {first['input']!r}")

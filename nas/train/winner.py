@@ -1,0 +1,48 @@
+"""The winner, after the search and in the driver: its network with trained weights, judged on the test part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from nas.errors import TrainingError
+from nas.model import Blueprint
+from nas.space.architecture import Architecture
+from nas.train import checkpoint
+from nas.train.data import Data
+from nas.train.loop import evaluate
+from nas.train.task import Task
+from nas.train.worker import Setting
+
+
+def trained_blueprint(config: Mapping[str, Any], architecture: Architecture) -> Blueprint:
+    """The blueprint from which the worker of `config` trained the architecture, its normalisation included."""
+    return Setting.open(config).blueprint(architecture)
+
+
+def load_trained(config: Mapping[str, Any], architecture: Architecture, number: int) -> nn.Module:
+    """The network of trial `number` with its weights, in evaluation mode on the CPU; it takes raw inputs.
+
+    config: the one its worker had. Raises TrainingError when the trial has no checkpoint.
+    """
+    return load_weights(trained_blueprint(config, architecture), config["run"], number)
+
+
+def load_weights(plan: Blueprint, run: str, number: int) -> nn.Module:
+    """See `load_trained`, for a blueprint that is there already."""
+    file = checkpoint.path_of(run, number)
+    if not file.is_file():
+        raise TrainingError(f"trial {number} has no checkpoint: expected {file}; only trials worth keeping keep theirs")
+    network = plan.build()
+    network.load_state_dict(checkpoint.load(file)["weights"])
+    return network.eval()
+
+
+def evaluate_test(network: nn.Module, task: Task, device: str = "cpu") -> dict[str, float]:
+    """Loss and accuracy on the test part; the only place that reads it, and only after the search."""
+    where = torch.device(device)
+    loss, accuracy = evaluate(network.to(where), Data(task.test_arrays(), where))
+    return {"test_loss": loss, "test_accuracy": accuracy}

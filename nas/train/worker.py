@@ -1,0 +1,135 @@
+"""What a worker process does: it keeps plugins, task and data, and trains one candidate after the other."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from nas.errors import TrainingError
+from nas.model import Blueprint, Normalize, blueprint
+from nas.plugin.manager import create_manager
+from nas.plugin.registry import Registry
+from nas.space.architecture import Architecture
+from nas.train import checkpoint
+from nas.train.augment import augmentations
+from nas.train.data import Data
+from nas.train.loop import Metrics, stream, train
+from nas.train.recipe import Recipe
+from nas.train.task import Arrays, Task, open_task, split
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all candidates of a search have in common; made from a worker's configuration in any process."""
+
+    registry: Registry
+    task: Task
+    recipe: Recipe
+    seed: int
+
+    @classmethod
+    def open(cls, config: Mapping[str, Any]) -> Setting:
+        """The setting that `config` names; the test part of the task is not read."""
+        registry = create_manager(config["plugins"]).registry
+        task = open_task(registry, config["task"], check=False)
+        return cls(registry, task, Recipe.parse(config["recipe"]), config["seed"])
+
+    @cached_property
+    def parts(self) -> tuple[Arrays, Arrays]:
+        """What is trained on and what is validated on."""
+        return split(self.task.train_arrays(), self.seed, self.recipe.val_fraction)
+
+    @cached_property
+    def normalize(self) -> Normalize | None:
+        """What networks do to raw inputs; from the part that is trained on and nothing else."""
+        numbers = self.task.normalize(self.parts[0])
+        return None if numbers is None else Normalize(*numbers)
+
+    def blueprint(self, architecture: Architecture) -> Blueprint:
+        """The network of a candidate, as it is trained; raises CandidateError."""
+        return blueprint(architecture, self.task.info, self.registry, normalize=self.normalize)
+
+
+class Worker:
+    """Trains candidates, one after the other, in one process.
+
+    config: ``plugins`` (files), ``task``, ``recipe``, ``seed`` (of the search), ``run`` (its folder), ``threads``, and
+        ``device``: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        torch.set_num_threads(config["threads"])
+        self.run = str(config["run"])
+        self.device = choose_device(config["device"])
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+        self.setting = Setting.open(config)
+        self.data, self.validation = (Data(part, self.device) for part in self.setting.parts)
+        task = self.setting.task
+        self.augment = augmentations(self.setting.recipe, task.info, task.augment)
+
+    def trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
+        """The metrics of each epoch, when its checkpoint is durable.
+
+        job: ``number``, ``architecture`` (a dictionary), ``seed``, ``resume``, and perhaps ``known``: how many epochs
+            the ledger has, so that those after it come again from the checkpoint.
+
+        Raises CandidateError or TrainingError for a candidate that cannot be built, diverges or needs too much memory.
+        """
+        try:
+            yield from self._trial(job)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            raise TrainingError(_memory_text(error, self.device)) from None
+        finally:
+            self._free()
+
+    def close(self) -> None:
+        """Let go of the data."""
+        del self.data, self.validation
+        self._free()
+
+    def _trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
+        plan = self.setting.blueprint(Architecture.from_dict(job["architecture"]))
+        torch.manual_seed(stream(job["seed"], "weights"))
+        network = plan.build().to(self.device)
+        costs = {"params": plan.costs.params, "flops": plan.costs.flops}
+        epochs = train(
+            network,
+            self.data,
+            self.validation,
+            self.setting.recipe,
+            seed=job["seed"],
+            augment=self.augment,
+            file=checkpoint.path_of(self.run, job["number"]),
+            resume=job["resume"],
+            known=job.get("known"),
+        )
+        for metrics in epochs:
+            yield metrics | costs
+
+    def _free(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is a GPU where there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def _is_memory(error: BaseException) -> bool:
+    """PyTorch raises a plain RuntimeError when memory on the CPU runs out."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _memory_text(error: BaseException, device: torch.device) -> str:
+    first = str(error).partition("\n")[0].strip() or type(error).__name__
+    return f"out of memory on {device}: a smaller batch_size or fewer trials at once may help ({first[:200]})"
