@@ -76,7 +76,8 @@ class Architecture:
                 return {"graph": write(node.op)}
             assert isinstance(node.op, Block)
             blocks[node.op.name] = node.op.signature
-            return {"block": node.op.name, "params": dict(node.op.params)}
+            params = {k: {"graph": write(v)} if isinstance(v, Graph) else v for k, v in node.op.params}
+            return {"block": node.op.name, "params": params}
 
         root = write(self.graph)
         return {
@@ -107,7 +108,10 @@ class Architecture:
             graphs: list[Graph] = []
 
             def element(said: Mapping[str, Any]) -> Block | Graph:
-                return graphs[said["graph"]] if "graph" in said else signatures[said["block"]](**said["params"])
+                if "graph" in said:
+                    return graphs[said["graph"]]
+                params = {k: graphs[v["graph"]] if isinstance(v, dict) else v for k, v in said["params"].items()}
+                return signatures[said["block"]](**params)
 
             for body in data["graphs"]:
                 nodes = [Node(name, element(said), tuple(inputs)) for name, said, inputs in body["nodes"]]

@@ -41,11 +41,15 @@ Build = Callable[[Picks, Memo], object]
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """An expanded element: a constant (`build` is None) or a builder, and the decisions it always opens."""
+    """An expanded element: a constant (`build` is None) or a builder, and the decisions it always opens.
+
+    `table` are the constants that decision `opens[0]` picks from, where there is no more to it.
+    """
 
     constant: object
     build: Build | None
     opens: tuple[int, ...]
+    table: tuple[object, ...] = ()
 
     def at(self, picks: Picks, memo: Memo) -> object:
         return self.constant if self.build is None else self.build(picks, memo)
@@ -119,12 +123,13 @@ class _Expansion:
         opens = tuple(tuple(dict.fromkeys([*old, *part.opens])) for old, part in zip(known.opens, parts, strict=True))
         self.decisions[number] = replace(known, opens=opens)
         if all(part.build is None for part in parts):
-            table = [part.constant for part in parts]
-            return _Part(None, lambda picks, memo: table[picks[number]], (number,))
+            table = tuple(part.constant for part in parts)
+            return _Part(None, lambda picks, memo: table[picks[number]], (number,), table)
         return _Part(None, lambda picks, memo: parts[picks[number]].at(picks, memo), (number,))
 
     def _block(self, block: Block, path: str, prefix: str) -> _Part:
-        moving = [(name, self.element(v, path, prefix)) for name, v in block.params if isinstance(v, Choice)]
+        parts = [(name, self.element(v, path, prefix)) for name, v in block.params if isinstance(v, Choice | Graph)]
+        moving = [(name, part) for name, part in parts if part.build is not None]
         if not moving:
             return _Part(block, None, ())
         made: dict[tuple[object, ...], Block] = {}
@@ -132,10 +137,13 @@ class _Expansion:
 
         def build(picks: Picks, memo: Memo) -> Block:
             values = tuple(part.at(picks, memo) for _, part in moving)
-            if values not in made:
-                given = fixed | {name: value for (name, _), value in zip(moving, values, strict=True)}
-                made[values] = replace(block, params=tuple(sorted(given.items(), key=itemgetter(0))))  # type: ignore[arg-type]
-            return made[values]
+            if values in made:
+                return made[values]
+            given = fixed | {name: value for (name, _), value in zip(moving, values, strict=True)}
+            fresh = replace(block, params=tuple(sorted(given.items(), key=itemgetter(0))))  # type: ignore[arg-type]
+            if not any(isinstance(value, Graph) for value in values):  # of scalars there are few, of graphs too many
+                made[values] = fresh
+            return fresh
 
         return _Part(None, build, _merge(part for _, part in moving))
 
@@ -188,21 +196,9 @@ def _repeated(bodies: list[_Part], names: list[str]) -> _Part:
 def _step(name: str, op: _Part, inputs: _Part) -> Node | Callable[[Picks, Memo], Node]:
     if op.build is None and inputs.build is None:
         return Node(name, op.constant, inputs.constant)  # type: ignore[arg-type]
-    if inputs.build is None:
-        sources, make = inputs.constant, op.build
-        assert make is not None
-        made: dict[int, tuple[object, Node]] = {}
-
-        def build(picks: Picks, memo: Memo) -> Node:
-            element = make(picks, memo)
-            if type(element) is not Block:
-                return Node(name, element, sources)  # type: ignore[arg-type]
-            known = made.get(id(element))
-            if known is None:
-                known = made[id(element)] = (element, Node(name, element, sources))  # type: ignore[arg-type]
-            return known[1]
-
-        return build
+    if inputs.build is None and op.table:
+        nodes, number = [Node(name, option, inputs.constant) for option in op.table], op.opens[0]  # type: ignore[arg-type]
+        return lambda picks, memo: nodes[picks[number]]
     return lambda picks, memo: Node(name, op.at(picks, memo), inputs.at(picks, memo))  # type: ignore[arg-type]
 
 
@@ -225,6 +221,8 @@ def _decides_by_place(element: object) -> bool:
         return not element.tied or _decides_by_place(element.body)
     if isinstance(element, Graph):
         return any(_decides_by_place(node.op) for node in element.nodes)
+    if isinstance(element, Block):
+        return any(_decides_by_place(value) for _, value in element.params)
     return isinstance(element, Choice) and any(_decides_by_place(option) for option in element.options)
 
 
@@ -268,6 +266,9 @@ def _flow_graph(graph: Graph, given: Sequence[Kinds], path: str) -> Kinds:
 
 def _flow_block(block: Block, given: Sequence[Kinds], here: str) -> Kinds:
     signature = block.signature
+    for name, value in block.params:
+        if isinstance(value, Graph):
+            _flow_graph(value, [frozenset(KINDS)] * len(value.inputs), f"{here}/{name}")
     ports = list(signature.ports)
     if signature.variadic and len(given) >= len(ports):
         ports += [ports[-1]] * (len(given) - len(ports))

@@ -82,7 +82,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Block:
-    """One use of a block: its signature and the parameters given to it."""
+    """One use of a block: its signature and its parameters, of which one may be a graph (a recurrent cell's)."""
 
     signature: Signature
     params: tuple[tuple[str, Parameter], ...] = ()
@@ -182,6 +182,18 @@ class Graph:
     nodes: tuple[Node, ...]
     output: str
 
+    @cached_property
+    def decided(self) -> bool:
+        """Whether no choice and no repeat is left in it."""
+        return all(isinstance(node.inputs, tuple) and _decided(node.op) for node in self.nodes)
+
+    @cached_property
+    def digest(self) -> str:
+        """See `nas.space.digest`; only for a graph that is decided."""
+        from nas.space.digest import digest
+
+        return digest(self)
+
     @staticmethod
     def checked(inputs: Iterable[str], nodes: Iterable[Node], output: str) -> Graph:
         """A graph from parts that may be wrong; see the class for what is refused."""
@@ -214,7 +226,7 @@ class Graph:
 
 
 Element = Block | Graph | Choice | Repeat
-Parameter = Value | Choice
+Parameter = Value | Choice | Graph
 
 
 def choice(label: str, *options: object, **named: object) -> Choice:
@@ -266,6 +278,12 @@ def dense_cell(nodes: int, edge: Callable[[int, int], Element], join: Block) -> 
     return Graph.checked(["node0"], made, f"node{nodes - 1}")
 
 
+def _decided(element: object) -> bool:
+    if isinstance(element, Block):
+        return all(not isinstance(v, Choice) and (not isinstance(v, Graph) or v.decided) for _, v in element.params)
+    return isinstance(element, Graph) and element.decided
+
+
 def _as_inputs(name: str, given: object) -> tuple[str, ...] | Choice:
     if isinstance(given, Choice):
         return given
@@ -303,4 +321,8 @@ def _plain(value: object) -> Parameter:
 
 
 def _text(value: object) -> str:
-    return json.dumps(value, sort_keys=True) if not isinstance(value, Choice) else f"<{value.label}>"
+    if isinstance(value, Choice):
+        return f"<{value.label}>"
+    if isinstance(value, Graph):
+        return f"<{value.digest}>" if value.decided else "<graph>"
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,377 @@
+"""`search`, `resume`, `load_run`, `export`: what the command line and Python users call."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time as clock
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.config import SearchConfig, parse_duration, write_json
+from nas.controller.history import History, Objective, Trial
+from nas.errors import ConfigError, LedgerError
+from nas.plugin.build import build_space, build_strategy
+from nas.plugin.manager import Manager, create_manager
+from nas.plugin.registry import parse_spec
+from nas.space.architecture import Architecture
+from nas.space.ports import Port, TaskInfo
+from nas.space.space import Space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.controller.controller import Controller, Watcher
+    from nas.controller.job import Done
+    from nas.controller.ledger import Ledger
+    from nas.runner.worker import WorkerSpec
+    from nas.train.task import Task
+
+BEST = "best"
+"""The folder of a run that holds its exported winner."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A search's folder and what is in it, read when the object was made.
+
+    `reason` says why the search ended; it is empty for a run that was only opened.
+    """
+
+    folder: Path
+    config: SearchConfig
+    history: History
+    reason: str = ""
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """Every trial, in the order of its number."""
+        return self.history.trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The complete trial with the best first objective."""
+        return self.history.best
+
+    @property
+    def architecture(self) -> Architecture:
+        """The best architecture; raises LedgerError while no trial is complete."""
+        return _winner(self).architecture
+
+    @property
+    def reference(self) -> Trial | None:
+        """The trial of the space's hand-made reference architecture, if it has been trained."""
+        return next((t for t in self.trials if t.source == "reference" and t.values), None)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What was measured on the exported winner, its test accuracy included; empty before it is exported."""
+        file = self.folder / BEST / "architecture.json"
+        found: dict[str, Any] = json.loads(file.read_text()).get("metadata", {}) if file.is_file() else {}
+        return found if self.best is not None and found.get("trial") == self.best.number else {}
+
+    def export(self, to: str | Path | None = None, *, exporter: str = "pytorch") -> list[Path]:
+        """Writes the winner into `to`, by default ``best/`` of the run, and gives the files; see `nas.export`."""
+        return export(self.folder, to, exporter=exporter)
+
+    def load(self) -> nn.Module:
+        """The winner with its trained weights, in evaluation mode on the CPU; it takes raw inputs."""
+        from nas.train.winner import load_trained
+
+        config = self.config
+        return load_trained(_worker_config(self.folder, config), _winner(self).architecture, _winner(self).number)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configuration stands for."""
+
+    config: SearchConfig
+    manager: Manager
+    task: Task
+    space: Space
+    objectives: tuple[Objective, ...]
+
+
+def search(
+    space: str = "cell_cnn",
+    task: str = "digits",
+    *,
+    out: str | Path | None = None,
+    watcher: Watcher | None = None,
+    **options: Any,
+) -> Run:
+    """Searches `space` for the best architecture on `task`; leaves it, trained and exported, in folder `out`.
+
+    The options are those of `nas.config.SearchConfig` and, as a shorthand for the recipe's, `epochs`. Raises
+    ConfigError, TaskError, SpaceError or LedgerError before anything is trained; a trial that fails is recorded and the
+    search goes on.
+
+    >>> run = nas.search("cell_cnn", "digits", trials=20, time="5m")   # doctest: +SKIP
+    """
+    begun = clock.monotonic()
+    parts = assemble(_absolute(SearchConfig.parse({"space": space, "task": task, **options})))
+    folder = Path(out) if out is not None else default_folder(parts.config)
+    from nas.controller.ledger import Ledger
+
+    with Ledger.create(folder, parts.space, parts.objectives) as ledger:
+        write_json(folder / "config.json", _record(parts))
+        return _drive(folder, parts, ledger, watcher, _deadline(begun, parts.config.time))
+
+
+def resume(
+    folder: str | Path,
+    *,
+    trials: int = 0,
+    time: float | str | None = None,
+    watcher: Watcher | None = None,
+    **changes: Any,
+) -> Run:
+    """Goes on with the search in `folder`: trials in flight from their last epoch, then what is left of its budget.
+
+    `trials` are added to the budget and `time` is a new one; without them the search has what it had left.
+    `changes` may name another strategy, scheduler, runner, concurrency or other resources. Raises LedgerError when another
+    process drives the search or the task's data are not what they were.
+    """
+    begun = clock.monotonic()
+    folder = Path(folder)
+    record = _read_config(folder)
+    config = _changed(_stored(record), time, changes)
+    parts = assemble(config)
+    if parts.task.fingerprint != record["fingerprint"]:
+        raise LedgerError(
+            f"the data of task {config.task!r} are not those that {folder} was started with; restore them"
+        )
+    from nas.controller.ledger import Ledger
+
+    with Ledger.open(folder, parts.space, parts.objectives) as ledger:
+        left = config.time if time is not None or config.time is None else max(0.0, config.time - ledger.busy_seconds)
+        if trials:
+            spent = sum(trial.state != "refused" for trial in ledger.trials)
+            config = config.model_copy(update={"trials": (spent if config.budget is None else config.budget) + trials})
+            parts = replace(parts, config=config)
+        write_json(folder / "config.json", record | {"config": config.model_dump(mode="json")})
+        return _drive(folder, parts, ledger, watcher, _deadline(begun, left))
+
+
+def load_run(folder: str | Path) -> Run:
+    """The run in `folder` as it is now, also while its search goes on; raises LedgerError when there is none."""
+    folder = Path(folder)
+    record = _read_config(folder)
+    config = _stored(record)
+    from nas.controller.ledger import Ledger
+
+    space = build_space(create_manager(config.plugins).registry, config.space, _stored_info(record))
+    return Run(folder, config, Ledger.read(folder, space, budget=config.budget))
+
+
+def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = "pytorch") -> list[Path]:
+    """Writes the best architecture of the run in `folder` with its weights into `to`; gives the files.
+
+    Raises LedgerError when no trial is complete, ExportError when what was written is not equal to what was trained.
+    """
+    run = load_run(folder)
+    return _export(run, assemble(run.config), Path(to) if to is not None else run.folder / BEST, exporter)
+
+
+def assemble(config: SearchConfig) -> Parts:
+    """Everything that `config` names, checked, the data too; nothing of torch or Ray is started for it."""
+    from nas.train.recipe import Recipe
+    from nas.train.task import open_task
+
+    manager = create_manager(config.plugins)
+    registry = manager.registry
+    registry.get("space", parse_spec(config.space)[0])
+    build_strategy(registry, config.strategy)
+    if config.scheduler is not None:
+        registry.get("scheduler", parse_spec(config.scheduler)[0])
+    objectives = tuple(_objective(manager, name) for name in config.objectives)
+    Recipe.parse(config.recipe)
+    task = open_task(registry, config.task)
+    return Parts(config, manager, task, build_space(registry, config.space, task.info), objectives)
+
+
+def default_folder(config: SearchConfig) -> Path:
+    """``results/<space>-<task>-<date>-<time>`` below the working directory."""
+    name = f"{config.space.partition(':')[0]}-{Path(config.task.partition(':')[0]).stem}"
+    return Path("results") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _drive(
+    folder: Path,
+    parts: Parts,
+    ledger: Ledger,
+    watcher: Watcher | None,
+    deadline: float | None,
+) -> Run:
+    from nas.controller.checkpoints import drop_checkpoints
+    from nas.controller.controller import Controller
+
+    config = parts.config
+
+    def watch(trial: Trial, history: History) -> None:
+        if trial.finished:
+            drop_checkpoints(folder, history)
+        if watcher is not None:
+            watcher(trial, history)
+
+    controller = Controller(
+        ledger=ledger,
+        strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
+        check=_checker(parts),
+        budget=config.budget,
+        deadline=deadline,
+        seed=config.seed,
+        reference=parts.space.reference if config.reference else None,
+        observers=parts.manager.hook,
+        watcher=watch,
+    )
+    controller.begin()
+    done = _runner(parts)(controller, _worker(folder, config))
+    run = Run(folder, config, controller.history, done.reason)
+    if run.best is not None and not run.results:
+        _export(run, parts, folder / BEST, "pytorch")
+    controller.end()
+    return run
+
+
+def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
+    config = parts.config
+    if config.runner == "local":
+        from nas.runner.local import run_local
+
+        return run_local
+    from nas.runner.ray_runner import Resources, run_ray
+
+    resources = Resources(config.slots, config.cpus_per_trial, config.gpus_per_trial, config.address)
+    scheduler = None
+    if config.scheduler is not None:
+        name, options = parse_spec(config.scheduler)
+        scheduler = parts.manager.registry.get("scheduler", name).build(**options)
+    return partial(run_ray, resources=resources, scheduler=scheduler)
+
+
+def _worker(folder: Path, config: SearchConfig) -> WorkerSpec:
+    from nas.runner.worker import WorkerSpec
+
+    return WorkerSpec("nas.train.worker:Worker", _worker_config(folder, config))
+
+
+def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
+    """What a worker is told: JSON, for it travels between processes."""
+    return {
+        "plugins": list(config.plugins),
+        "task": config.task,
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "run": str(folder.resolve()),
+        "threads": max(1, int(config.cpus_per_trial)),
+        "device": "auto" if config.gpus_per_trial or config.runner == "local" else "cpu",
+    }
+
+
+def _checker(parts: Parts) -> Callable[[Architecture], Mapping[str, float]]:
+    """Settles a candidate's shapes on the meta device; what it costs, or CandidateError."""
+
+    def check(architecture: Architecture) -> Mapping[str, float]:
+        from nas.model import blueprint
+
+        costs = blueprint(architecture, parts.task.info, parts.manager.registry).costs
+        return {"params": float(costs.params), "flops": float(costs.flops)}
+
+    return check
+
+
+def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:
+    entry = parts.manager.registry.get("exporter", exporter)
+    from nas.train.winner import exportable
+
+    best = _winner(run)
+    worker = _worker_config(run.folder, run.config)
+    facts = {
+        "run": run.folder.name,
+        "trial": best.number,
+        "digest": best.digest,
+        "space": run.config.space,
+        "task": run.config.task,
+        **dict(best.metrics),
+    }
+    files: list[Path] = entry.load()(exportable(worker, best.architecture, best.number, parts.task, facts), to)
+    return files
+
+
+def _winner(run: Run) -> Trial:
+    if run.best is None:
+        raise LedgerError(f"no trial in {run.folder} is complete yet, so there is no best architecture")
+    return run.best
+
+
+def _objective(manager: Manager, name: str) -> Objective:
+    details = manager.registry.get("objective", name).details
+    return Objective(name, details["metric"], details["direction"])
+
+
+def _deadline(begun: float, seconds: float | None) -> float | None:
+    return None if seconds is None else begun + seconds
+
+
+def _absolute(config: SearchConfig) -> SearchConfig:
+    """The task's file by its absolute path: workers and later sessions have other working directories."""
+    from nas.train.task import absolute_task
+
+    return config.model_copy(update={"task": absolute_task(create_manager(config.plugins).registry, config.task)})
+
+
+def _changed(config: SearchConfig, time: float | str | None, changes: Mapping[str, Any]) -> SearchConfig:
+    allowed = {"strategy", "scheduler", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial", "address"}
+    for name in changes:
+        if name not in allowed:
+            raise ConfigError(
+                f"a search cannot change {name!r} when it goes on; it can change {', '.join(sorted(allowed))}"
+            )
+    seconds = parse_duration(time) if isinstance(time, str) else time
+    later = {"time": seconds} if seconds is not None else {}
+    return SearchConfig.parse(config.model_dump() | dict(changes) | later)
+
+
+def _record(parts: Parts) -> dict[str, Any]:
+    """What config.json holds: the options, and what is needed to read the run without its data."""
+    info = parts.task.info
+    return {
+        "config": parts.config.model_dump(mode="json"),
+        "fingerprint": parts.task.fingerprint,
+        "task": {
+            "name": info.name,
+            "inputs": [[port.kind, list(port.shape)] for port in info.inputs],
+            "outputs": info.outputs,
+            "target": info.target,
+        },
+        "versions": {name: version(name) for name in ("graphnas", "torch", "ray", "optuna")},
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+    }
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    except FileNotFoundError:
+        raise LedgerError(f"{folder} holds no search (there is no config.json in it)") from None
+    except ValueError as error:
+        raise LedgerError(f"{folder / 'config.json'} is damaged: {error}") from error
+    return found
+
+
+def _stored(record: Mapping[str, Any]) -> SearchConfig:
+    return SearchConfig.parse(record["config"])
+
+
+def _stored_info(record: Mapping[str, Any]) -> TaskInfo:
+    task = record["task"]
+    ports = tuple(Port(kind, tuple(shape)) for kind, shape in task["inputs"])
+    return TaskInfo(task["name"], ports, task["outputs"], task["target"])

@@ -1,0 +1,181 @@
+"""What the commands print: records for ``--json``, tables and panels for people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from nas.api import Run
+from nas.controller.history import Trial
+from nas.errors import LedgerError, NasError, SpaceError
+from nas.plugin.build import build_space
+from nas.plugin.manager import Manager
+
+STATE_STYLE = {"complete": "green", "running": "cyan", "stopped": "yellow", "failed": "red", "refused": "magenta"}
+
+
+def console() -> Console:
+    """A console on standard output; wide when it is no terminal, so that lines stay whole for grep."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=160)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for a table cell."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+
+
+def trial_record(run: Run, trial: Trial) -> dict[str, Any]:
+    """A trial for ``--json``."""
+    names = [objective.name for objective in run.history.objectives]
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "digest": trial.digest,
+        "values": dict(zip(names, trial.values, strict=True)) if trial.values else None,
+        "seconds": round(trial.seconds, 3),
+        "reason": trial.reason,
+        "source": trial.source,
+        "decisions": dict(trial.architecture.decisions),
+        "metrics": dict(trial.metrics),
+    }
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """A run for ``--json``."""
+    best = None
+    if run.best is not None:
+        best = trial_record(run, run.best) | {"test_accuracy": run.results.get("test_accuracy")}
+    return {
+        "folder": str(run.folder),
+        "config": run.config.model_dump(mode="json"),
+        "best": best,
+        "trials": [trial_record(run, trial) for trial in run.trials],
+    }
+
+
+def one_trial(run: Run, wanted: int) -> dict[str, Any]:
+    """One trial with its curve and architecture; raises LedgerError when there is none of that number."""
+    for trial in run.trials:
+        if trial.number == wanted:
+            more = {"curve": [dict(epoch) for epoch in trial.curve], "architecture": trial.architecture.to_dict()}
+            return trial_record(run, trial) | more
+    raise LedgerError(f"{run.folder} has no trial {wanted}; it has {len(run.trials)}, numbered from 0")
+
+
+def trial_table(record: dict[str, Any]) -> RenderableType:
+    """One trial for people."""
+    facts = Table.grid(padding=(0, 2))
+    for name in ("number", "state", "source", "digest", "seconds", "reason"):
+        facts.add_row(name, str(record[name]))
+    for name, value in record["decisions"].items():
+        facts.add_row(name, str(value))
+    curve = Table("epoch", "train loss", "val loss", "val accuracy", "seconds", title="curve")
+    for epoch in record["curve"]:
+        cells = [epoch.get(key) for key in ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds")]
+        curve.add_row(*(number(cell) for cell in cells))
+    return Group(facts, curve)
+
+
+def run_table(run: Run) -> RenderableType:
+    """A run for people: all trials, the best one marked."""
+    names = [objective.name for objective in run.history.objectives]
+    table = Table(
+        "", "trial", "state", *names, "params", "seconds", "source", "digest", "reason", title=str(run.folder)
+    )
+    for trial in run.trials:
+        mark = "★" if run.best is not None and trial.number == run.best.number else ""
+        values = trial.values or [None] * len(names)
+        state = Text(trial.state, STATE_STYLE[trial.state])
+        table.add_row(
+            mark, str(trial.number), state, *map(number, values), _count(trial.metrics.get("params")),
+            f"{trial.seconds:.1f}", trial.source, trial.digest[:12], trial.reason.partition("\n")[0],
+        )  # fmt: skip
+    return Group(table, summary(run))
+
+
+def summary(run: Run) -> RenderableType:
+    """How the search ended: the best architecture, its accuracies, the files and the line that loads it."""
+    states = Counter(trial.state for trial in run.trials)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items()) or "no trials"
+    lines = [Text(f"{counts}{'; ' + run.reason if run.reason else ''}")]
+    best = run.best
+    if best is None:
+        return Panel(Group(*lines, Text("no trial is complete", "red")), title=str(run.folder))
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("best", f"trial {best.number} ({best.source}), {best.digest}")
+    for objective, value in zip(run.history.objectives, best.values or (), strict=True):
+        facts.add_row(objective.name.replace("_", " "), number(value))
+    if "test_accuracy" in run.results:
+        facts.add_row("test accuracy", number(run.results["test_accuracy"]))
+    facts.add_row("parameters", _count(best.metrics.get("params")))
+    if (reference := run.reference) is not None and reference.values:
+        facts.add_row("hand-made reference", f"{run.history.objectives[0].name} {number(reference.values[0])}")
+    facts.add_row("decisions", "\n".join(f"{k} = {v}" for k, v in best.architecture.decisions.items()))
+    facts.add_row("files", str(run.folder / "best") if run.results else "not exported yet")
+    if run.results:
+        facts.add_row("load it with", Text(load_line(run.folder / "best"), "bold"))
+    return Panel(Group(*lines, facts), title=str(run.folder))
+
+
+def load_line(folder: Path) -> str:
+    """The one line of Python that loads an exported model, wherever it is run."""
+    return f'model = __import__("runpy").run_path("{folder.resolve() / "model.py"}")["load"]()'
+
+
+def space_records(manager: Manager, task_name: str) -> list[dict[str, Any]]:
+    """Every space with its exact size for a task; a space that cannot be built for it has a reason instead."""
+    from nas.train.task import open_task
+
+    info = open_task(manager.registry, task_name).info
+    records = []
+    for entry in manager.registry.all("space"):
+        size, reason = None, ""
+        try:
+            size = build_space(manager.registry, entry.name, info).size
+        except (SpaceError, NasError) as error:
+            reason = str(error)
+        record = {"name": entry.name, "size": size, "owner": entry.owner, "summary": entry.summary}
+        records.append(record | ({"reason": reason} if reason else {}))
+    return records
+
+
+def space_table(records: list[dict[str, Any]]) -> Table:
+    """Spaces for people."""
+    table = Table("space", "size", "owner", "summary")
+    for record in records:
+        size = "-" if record["size"] is None else f"{record['size']:,}"
+        table.add_row(record["name"], size, record["owner"], record.get("reason") or record["summary"])
+    return table
+
+
+def plugin_records(manager: Manager) -> list[dict[str, Any]]:
+    """Every plugin with what it registered, and those that failed."""
+    names = [name for name, _ in manager.pluggy.list_name_plugin()]
+    records: list[dict[str, Any]] = []
+    for name in sorted(names):
+        owned: dict[str, list[str]] = {}
+        for entry in manager.registry.owned(name):
+            owned.setdefault(entry.kind, []).append(entry.name)
+        records.append({"name": name, "registers": owned, "failed": ""})
+    return records + [{"name": name, "registers": {}, "failed": why} for name, why in manager.failures.items()]
+
+
+def plugin_table(records: list[dict[str, Any]]) -> Table:
+    """Plugins for people."""
+    table = Table("plugin", "registers")
+    for record in records:
+        said = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in record["registers"].items())
+        table.add_row(record["name"], Text(f"failed: {record['failed']}", "red") if record["failed"] else said)
+    return table
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{int(value):,}"
