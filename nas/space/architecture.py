@@ -110,8 +110,10 @@ class Architecture:
             def element(said: Mapping[str, Any]) -> Block | Graph:
                 if "graph" in said:
                     return graphs[said["graph"]]
-                params = {k: graphs[v["graph"]] if isinstance(v, dict) else v for k, v in said["params"].items()}
-                return signatures[said["block"]](**params)
+                given = said["params"].items()
+                params = {k: graphs[v["graph"]] if isinstance(v, dict) else v for k, v in given}
+                signature = signatures[said["block"]]
+                return signature(**params)
 
             for body in data["graphs"]:
                 nodes = [Node(name, element(said), tuple(inputs)) for name, said, inputs in body["nodes"]]

@@ -52,18 +52,26 @@ class Port:
 class TaskInfo:
     """What a search space may know of a task: the shapes that come in and the answer that goes out.
 
-    `outputs` is the number of classes of a classification, of targets of a regression.
+    `outputs` is the number of classes of a classification, of targets of a regression, of tokens in the vocabulary.
+    `target` is ``class`` or ``value`` for one answer an example, ``token`` for one a position of the last input.
     """
 
     name: str
     inputs: tuple[Port, ...]
     outputs: int
-    target: Literal["class", "value"] = "class"
+    target: Literal["class", "value", "token"] = "class"
 
     @property
     def input(self) -> Port:
         """The first (mostly the only) input."""
         return self.inputs[0]
+
+    @property
+    def output(self) -> Port:
+        """What the network must give: a vector of scores or values, or one of scores at every position."""
+        if self.target == "token":
+            return Port("sequence", (self.inputs[-1].shape[0], self.outputs))
+        return Port("vector", (self.outputs,))
 
     @property
     def classes(self) -> int:
