@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from nas.model.compile import Blueprint
 from nas.model.extract import Extract
 from nas.model.settle import shape_text
@@ -26,8 +28,9 @@ def standalone_source(blueprint: Blueprint) -> str:
     for name, cls in blueprint.classes.items():
         extract.add(cls, name)
     extract.add(read_weights, "read_weights")
-    parts = [_docstring(blueprint), extract.imports(), *extract.definitions(), blueprint.source, LOAD]
-    return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+    body = [part.strip("\n") for part in (*extract.definitions(), blueprint.source, LOAD)]
+    gap = "\n\n\n" if re.match(r"(#.*\n)*(@|class |def |async )", body[0]) else "\n\n"
+    return f"{_docstring(blueprint)}\n\n{extract.imports()}{gap}" + "\n\n\n".join(body) + "\n"
 
 
 def _docstring(blueprint: Blueprint) -> str:

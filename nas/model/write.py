@@ -22,7 +22,7 @@ def write_class(plan: Plan) -> str:
     coming = ", ".join(str(port) for port in plan.input_ports)
     lines = [
         "class Network(nn.Module):",
-        f'    """{coming} -> {plan.output_port}, each with a batch axis B before."""',
+        f'    """{coming} -> {plan.output_port}."""',
         "",
         "    def __init__(self) -> None:",
         f"{INDENT}super().__init__()",
@@ -74,16 +74,19 @@ def _forward(plan: Plan) -> Iterator[str]:
     scope = _Scope(plan)
     inputs = ", ".join(f"{scope.names[i,]}: torch.Tensor" for i in range(len(plan.inputs)))
     yield f"    def forward(self, {inputs}) -> torch.Tensor:"
+    yield f'{INDENT}"""{", ".join(map(shape_text, plan.input_ports))} -> {shape_text(plan.output_port)}."""'
     if plan.normalize is not None:
         name = scope.names[0,]
         yield f"{INDENT}{name} = ({name}.to(self.input_mean.dtype) - self.input_mean) / self.input_std"
     group = ""
-    for statement in code.statements:
+    for number, statement in enumerate(code.statements, start=1):
         if statement.step is not None and (folder := _folder(statement.step.path)) != group:
             group = folder
             yield from _heading(folder)
-        yield from scope.lines(statement)
-    yield f"{INDENT}return {scope.added(code.output)}"
+        last = number == len(code.statements) and code.output == (statement.target,)
+        yield from scope.lines(statement, returned=last)
+    if not code.statements or code.output != (code.statements[-1].target,):
+        yield f"{INDENT}return {scope.added(code.output)}"
 
 
 class _Scope:
@@ -95,17 +98,17 @@ class _Scope:
         for i, name in enumerate(plan.inputs):
             self.names[i,] = unused(identifier(name), RESERVED | set(self.names.values()))
 
-    def lines(self, statement: Statement) -> Iterator[str]:
+    def lines(self, statement: Statement, *, returned: bool) -> Iterator[str]:
         """The statement with a comment that tells its shape."""
         operands = list(self._operands(statement))
         for variable in statement.ends - {statement.target}:
             self.names.pop(variable, None)
-        name = self._name(statement)
+        left = "return" if returned else f"{self._name(statement)} ="
         shape = f"  # {shape_text(self.plan.port(statement.target[-1]))}"
         if statement.step is None:
-            yield f"{INDENT}{name} = {operands[0]}{shape}"
+            yield f"{INDENT}{left} {operands[0]}{shape}"
         else:
-            yield from _wrapped(f"{INDENT}{name} = self.{statement.step.submodule}(", operands, f"){shape}")
+            yield from _wrapped(f"{INDENT}{left} self.{statement.step.submodule}(", operands, f"){shape}")
 
     def added(self, operand: Operand) -> str:
         """The sum of variables as an expression."""
