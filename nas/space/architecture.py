@@ -109,7 +109,8 @@ class Architecture:
 
             def element(said: Mapping[str, Any]) -> Block | Graph:
                 if "graph" in said:
-                    return graphs[said["graph"]]
+                    number: int = said["graph"]
+                    return graphs[number]
                 given = said["params"].items()
                 params = {k: graphs[v["graph"]] if isinstance(v, dict) else v for k, v in given}
                 signature = signatures[said["block"]]
