@@ -16,8 +16,8 @@ of one kind, for options or a task of your own::
     for check in checks("space"):
         check(Case("space", "mine:cells=2", task=IMAGE))
 
-A check takes a `Case` (kind, ``name:option=value`` and, for a space, a task) and raises AssertionError. Nothing here
-loads torch until a check needs it.
+A check takes a `Case` (kind, ``name:option=value`` and, for a space, a task); it raises AssertionError, or what the
+thing itself raises. Nothing here loads torch until a check needs it.
 """
 
 from __future__ import annotations

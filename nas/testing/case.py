@@ -69,7 +69,7 @@ class Case:
 
     def needs(self) -> list[str]:
         """Options without a default that `spec` does not give."""
-        if self.kind not in ("strategy", "task"):
+        if self.kind not in ("space", "strategy", "task"):
             return []
         given, options = parse_spec(self.spec)[1], self.entry.options()
         return [name for name, value in options.items() if value is inspect.Parameter.empty and name not in given]

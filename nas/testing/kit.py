@@ -25,7 +25,7 @@ _CHECKS: dict[EntryKind, tuple[Check, ...]] = {
 
 
 def checks(kind: EntryKind) -> list[Check]:
-    """Every check that a registered thing of this kind must pass; a check takes a `Case`, raises AssertionError."""
+    """Every check for a kind: functions of a `Case` that raise AssertionError, or what the thing itself raises."""
     return [*entries.CHECKS, *_CHECKS.get(kind, ())]
 
 
@@ -52,8 +52,9 @@ def check_plugin(path: str | Path) -> None:
         try:
             check(case)
         except Exception as error:
-            wrong.append(f"{check.__name__}: {'' if isinstance(error, AssertionError) else repr(error) + ' '}{error}")
-    assert not wrong, f"plugin {path}: {len(wrong)} checks fail\n" + "\n".join(wrong)
+            what = str(error) if isinstance(error, AssertionError) else f"{case}: {type(error).__name__}: {error}"
+            wrong.append(f"{check.__name__}: {what}")
+    assert not wrong, "\n".join([f"plugin {path}: {len(wrong)} checks fail", *wrong])
 
 
 def _pairs(found: Iterable[Case]) -> list[tuple[Check, Case]]:

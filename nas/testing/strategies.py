@@ -19,7 +19,7 @@ def check_proposals_are_in_the_space(case: Case) -> None:
     for name, history in _all_histories().items():
         for seed in range(SEEDS):
             made = _propose(case, history, seed, name)
-            assert made in history.space, f"{case}: history {name!r}: the proposal is not in the space: {made!r}"
+            assert made in history.space, f"{case}: history {name!r}: not in the space: {dict(made.decisions)}"
 
 
 def check_proposals_are_the_same_elsewhere(case: Case) -> None:
