@@ -67,9 +67,7 @@ class History:
     @cached_property
     def complete(self) -> list[Trial]:
         """Trials that ran to their end and have finite values."""
-        return [
-            t for t in self.trials if t.state == "complete" and t.values and all(map(math.isfinite, t.values))
-        ]
+        return [t for t in self.trials if t.state == "complete" and t.values and all(map(math.isfinite, t.values))]
 
     def score(self, trial: Trial) -> float:
         """The first objective, turned so that more is better; -inf where there is none."""

@@ -1,0 +1,184 @@
+"""A search in progress: what is tried next, and how all that happens is written down.
+
+Runners know nothing of strategies, budgets or ledgers: they ask `next`, hand the job to a worker, and say `report` and
+`finish`. A trial that nobody finishes stays in flight in the ledger, and is the first thing a resumed search does.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nas.controller.history import History, State, Strategy, Trial
+from nas.controller.job import TIME_UP, Done, Job, Wait
+from nas.controller.ledger import Ledger
+from nas.controller.propose import Proposal, Proposer
+from nas.errors import CandidateError, SpaceError
+from nas.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    import pluggy
+
+FIRST_REFUSALS = 100
+"""So many refusals, with nothing ever accepted, mean that the space does not fit the task."""
+REFUSALS = 1000
+"""So many refusals in a row end a search that has accepted something before."""
+
+Check = Callable[[Architecture], Mapping[str, float]]
+"""Gives what is known of a candidate before training (parameters, FLOPs); raises CandidateError to refuse it."""
+
+logger = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """Sees a trial whenever something happens to it: it starts, reports an epoch, ends, or is refused."""
+
+    def __call__(self, trial: Trial, history: History) -> None:
+        """Must be quick, for the search waits."""
+        ...
+
+
+class Controller:
+    """Decides and records; not for more than one thread.
+
+    strategy: its name, for records and errors, and itself.
+    budget: how many trials to run, those that fail included and refused candidates not; None for no limit.
+    deadline: the `time.monotonic` at which the search is over; None for no limit.
+    seed: of the strategy, and of every training: one architecture trains alike whenever its turn comes.
+    reference: an architecture to train before all others.
+    observers: the hooks of the plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        strategy: tuple[str, Strategy],
+        check: Check,
+        budget: int | None = None,
+        deadline: float | None = None,
+        seed: int = 0,
+        reference: Architecture | None = None,
+        observers: pluggy.HookRelay | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.budget = budget
+        self.deadline = deadline
+        self.seed = seed
+        self._check = check
+        self._observers = observers
+        self._watcher = watcher
+        known = (trial.digest for trial in ledger.trials)
+        self._proposer = Proposer(ledger.space, strategy, seed, known, reference)
+        self._left_over = deque(trial.number for trial in ledger.trials if not trial.finished)
+        self._accepted = sum(trial.state != "refused" for trial in ledger.trials)
+        self._refusals: Counter[str] = Counter()
+
+    @property
+    def history(self) -> History:
+        """All trials as they are now."""
+        return self.ledger.history(self.budget)
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the deadline; infinite without one."""
+        return math.inf if self.deadline is None else self.deadline - time.monotonic()
+
+    def begin(self) -> None:
+        """Tells the observers that the search starts or goes on."""
+        self._tell("nas_search_started", history=self.history, run=str(self.ledger.folder))
+
+    def end(self) -> None:
+        """Tells the observers that the search has ended; for when the winner is exported."""
+        self._tell("nas_search_finished", history=self.history, run=str(self.ledger.folder))
+
+    def next(self) -> Job | Wait | Done:
+        """What to run now: trials that a dead driver left in flight, then new ones.
+
+        Raises SpaceError when no candidate is ever accepted, PluginError when the strategy fails.
+        """
+        if self.seconds_left <= 0:
+            return TIME_UP
+        if self._left_over:
+            trial = self.ledger.trials[self._left_over.popleft()]
+            self._show(trial)
+            return Job(trial.number, trial.architecture, self.seed, resume=True)
+        if self.budget is not None and self._accepted >= self.budget:
+            return Done(f"the budget of {self.budget} trials is spent", "budget")
+        proposal = self._proposer.propose(self.history)
+        return self._decide(proposal) if isinstance(proposal, Proposal) else proposal
+
+    def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
+        """One epoch of a trial has been trained; on the disk when this returns."""
+        return self._show(self.ledger.report(number, metrics))
+
+    def finish(self, number: int, state: State, reason: str = "") -> Trial:
+        """A trial has ended; its values are those of the last epoch.
+
+        One that is called complete without a finite value for every objective is recorded as failed.
+        """
+        metrics = self.ledger.trials[number].metrics
+        found = [metrics.get(objective.metric) for objective in self.ledger.objectives]
+        values = [value for value in found if value is not None and math.isfinite(value)]
+        valid = len(values) == len(found)
+        if state == "complete" and not valid:
+            state, reason = "failed", self._no_values(metrics)
+        kept = values if valid and state in ("complete", "stopped") else None
+        trial = self.ledger.finish(number, state, kept, reason)
+        self._tell("nas_trial_finished", trial=trial, history=self.history)
+        return self._show(trial)
+
+    def _decide(self, proposal: Proposal) -> Job | Wait | Done:
+        try:
+            metrics = self._check(proposal.architecture)
+        except CandidateError as error:
+            return self._refuse(proposal, str(error))
+        self._refusals.clear()
+        self._accepted += 1
+        trial = self.ledger.start(proposal.architecture, source=proposal.source, metrics=metrics)
+        self._show(trial)
+        return Job(trial.number, trial.architecture, self.seed)
+
+    def _refuse(self, proposal: Proposal, reason: str) -> Wait | Done:
+        trial = self.ledger.refuse(proposal.architecture, source=proposal.source, reason=reason)
+        self._tell("nas_trial_finished", trial=trial, history=self.history)
+        self._show(trial)
+        self._refusals[reason] += 1
+        refused, (commonest, times) = self._refusals.total(), self._refusals.most_common(1)[0]
+        said = f"all of the last {refused} candidates were refused, {times} of them because {commonest}"
+        if refused >= FIRST_REFUSALS and not self._accepted:
+            raise SpaceError(f"space {self.ledger.space.name!r} does not fit the task: {said}")
+        return Done(said, "refused") if refused >= REFUSALS else Wait()
+
+    def _no_values(self, metrics: Mapping[str, float]) -> str:
+        for objective in self.ledger.objectives:
+            value = metrics.get(objective.metric)
+            if value is None:
+                known = ", ".join(metrics) or "nothing"
+                return f"objective {objective.name!r}: expected metric {objective.metric!r}, got {known}"
+            if not math.isfinite(value):
+                return f"objective {objective.name!r}: expected a finite {objective.metric}, got {value}"
+        return ""
+
+    def _show(self, trial: Trial) -> Trial:
+        if self._watcher is not None:
+            try:
+                self._watcher(trial, self.history)
+            except Exception:
+                logger.warning("the display failed at trial %d; the search goes on", trial.number, exc_info=True)
+        return trial
+
+    def _tell(self, hook: str, **said: Any) -> None:
+        """One observer after the other, so that one that raises neither ends the search nor silences the rest."""
+        if self._observers is None:
+            return
+        for plugin in getattr(self._observers, hook).get_hookimpls():
+            try:
+                plugin.function(*(said[name] for name in plugin.argnames))
+            except Exception:
+                logger.warning("%s of plugin %r failed; the search goes on", hook, plugin.plugin_name, exc_info=True)

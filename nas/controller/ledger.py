@@ -1,0 +1,210 @@
+"""The record of a search: an Optuna study in a journal file, so that Optuna's dashboard and plots open it as it is.
+
+One record is written when a trial starts, one write an epoch, one write at its end, each on the disk before anything
+else happens. What strategies and people see is kept in memory as `Trial`; the study is read once, when it is opened.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from optuna.distributions import CategoricalDistribution
+from optuna.storages import JournalStorage
+from optuna.trial import create_trial
+
+from nas.controller.history import History, Objective, State, Trial
+from nas.controller.journal import Journal, repair
+from nas.controller.lock import RunLock
+from nas.controller.study import EPOCH, STATES, attributes, create_study, load_study, outcome, thawed
+from nas.errors import LedgerError
+from nas.space.architecture import Architecture
+from nas.space.space import Space
+
+FILE = "ledger.journal"
+
+logger = logging.getLogger(__name__)
+
+
+class Ledger:
+    """The trials of one search; made by `create` or `open`, given back by `close`.
+
+    `folder` is where it lives, `objectives` what the search is after, `trials` every trial in the order of its number.
+    """
+
+    def __init__(self, folder: Path, space: Space, lock: RunLock | None) -> None:
+        self.folder = folder
+        self.space = space
+        self._lock = lock
+        self._journal = Journal(folder / FILE)
+        self._storage = storage = JournalStorage(self._journal)
+        self._study, self.objectives = load_study(folder, storage)
+        found = storage.get_all_trials(self._study, deepcopy=False)
+        self._ids = [trial._trial_id for trial in found]
+        self.trials: list[Trial] = [thawed(trial) for trial in found]
+        self._distributions = {d.label: CategoricalDistribution(d.names) for d in space.decisions}
+
+    @classmethod
+    def create(
+        cls, folder: str | Path, space: Space, objectives: Sequence[Objective], *, name: str | None = None
+    ) -> Ledger:
+        """A new ledger, locked for this process; `name` is the study's name, by default the folder's.
+
+        Raises LedgerError, nothing changed, when `folder` holds another search or any other file.
+        """
+        folder = Path(folder).resolve()
+        _refuse_used(folder)
+        lock = RunLock(_made(folder))
+        try:
+            _refuse_used(folder)
+            create_study(JournalStorage(Journal(folder / FILE)), name or folder.name, objectives)
+            return cls(folder, space, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def open(cls, folder: str | Path, space: Space, objectives: Sequence[Objective] = ()) -> Ledger:
+        """The ledger of an earlier search, locked for this process and repaired where its writer was killed.
+
+        Raises LedgerError when there is no search in `folder`, another process works on it, its journal is damaged, or
+        it was after other `objectives` than those given.
+        """
+        folder = _holding(folder)
+        lock = RunLock(folder)
+        try:
+            if dropped := repair(folder / FILE):
+                logger.info("dropped %d bytes of a record that was not fully written to %s", dropped, folder / FILE)
+            return cls._checked(folder, space, objectives, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def read(
+        cls, folder: str | Path, space: Space, objectives: Sequence[Objective] = (), budget: int | None = None
+    ) -> History:
+        """What the ledger in `folder` holds now; nothing is locked or changed, so a running search can be read."""
+        return cls._checked(_holding(folder), space, objectives, None).history(budget)
+
+    @classmethod
+    def _checked(cls, folder: Path, space: Space, objectives: Sequence[Objective], lock: RunLock | None) -> Ledger:
+        try:
+            ledger = cls(folder, space, lock)
+        except (ValueError, KeyError, TypeError) as error:
+            raise LedgerError(f"expected Optuna's journal in {folder / FILE}, got a damaged one: {error!r}") from error
+        if objectives and tuple(objectives) != ledger.objectives:
+            was, now = (", ".join(o.name for o in some) for some in (ledger.objectives, objectives))
+            raise LedgerError(f"expected the objectives of the search in {folder}, {was}, got {now}")
+        return ledger
+
+    def history(self, budget: int | None = None) -> History:
+        """The trials as they are now."""
+        return History(self.space, self.objectives, tuple(self.trials), budget)
+
+    def start(
+        self, architecture: Architecture, *, source: str = "", metrics: Mapping[str, float] | None = None
+    ) -> Trial:
+        """A running trial with the next number; `metrics` are what is known before training."""
+        trial = Trial(len(self.trials), "running", architecture, architecture.digest, source=source)
+        return self._append(replace(trial, metrics=dict(metrics or {})))
+
+    def refuse(self, architecture: Architecture, *, source: str = "", reason: str) -> Trial:
+        """A trial that was refused before any training, with the reason."""
+        trial = Trial(len(self.trials), "refused", architecture, architecture.digest, source=source, reason=reason)
+        return self._append(trial)
+
+    def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
+        """One epoch's metrics of a running trial; an epoch that comes again replaces itself and all after it."""
+        trial = self._running(number)
+        metrics = {name: value if isinstance(value, int) else float(value) for name, value in metrics.items()}
+        epoch = int(metrics.setdefault("epoch", len(trial.curve) + 1))
+        kept = tuple(before for before in trial.curve if before["epoch"] < epoch)
+        value = metrics.get(self.objectives[0].metric)
+        with self._journal.together():
+            for stale in trial.curve[len(kept) :]:
+                self._storage.set_trial_system_attr(self._ids[number], f"{EPOCH}{int(stale['epoch'])}", None)
+            self._storage.set_trial_system_attr(self._ids[number], f"{EPOCH}{epoch}", metrics)
+            if value is not None and math.isfinite(value):
+                self._storage.set_trial_intermediate_value(self._ids[number], epoch, value)
+        known = {**trial.metrics, **metrics}
+        return self._replace(
+            replace(trial, curve=(*kept, metrics), metrics=known, seconds=metrics.get("seconds", trial.seconds))
+        )
+
+    def finish(self, number: int, state: State, values: Sequence[float] | None = None, reason: str = "") -> Trial:
+        """Ends a running trial; the result is on the disk when this returns."""
+        trial = self._running(number)
+        if values is not None and len(values) != len(self.objectives):
+            raise LedgerError(f"trial {number}: expected {len(self.objectives)} values, got {len(values)}")
+        ended = replace(trial, state=state, values=None if values is None else tuple(values), reason=reason)
+        with self._journal.together():
+            for key, value in outcome(ended).items():
+                self._storage.set_trial_user_attr(self._ids[number], key, value)
+            self._storage.set_trial_state_values(self._ids[number], STATES[state], ended.values)
+        return self._replace(ended)
+
+    def close(self) -> None:
+        """Gives the folder back; the ledger can still be read."""
+        if self._lock:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _running(self, number: int) -> Trial:
+        if not 0 <= number < len(self.trials) or self.trials[number].finished:
+            raise LedgerError(f"expected the number of a running trial, got {number}")
+        return self.trials[number]
+
+    def _replace(self, trial: Trial) -> Trial:
+        self.trials[trial.number] = trial
+        return trial
+
+    def _append(self, trial: Trial) -> Trial:
+        decisions = dict(trial.architecture.decisions)
+        template = create_trial(
+            state=STATES[trial.state],
+            params=decisions,
+            distributions={label: self._distributions[label] for label in decisions},
+            user_attrs=attributes(trial),
+        )
+        self._ids.append(self._storage.create_new_trial(self._study, template))
+        self.trials.append(trial)
+        return trial
+
+
+def _refuse_used(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise LedgerError(f"expected a folder, got the file {folder}")
+    if (folder / FILE).exists():
+        raise LedgerError(f"{folder} holds another search; resume it or give another folder")
+    if other := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
+        raise LedgerError(f"expected an empty folder, got {folder} with {other[0]!r} in it; give another folder")
+
+
+def _holding(folder: str | Path) -> Path:
+    folder = Path(folder).resolve()
+    if not (folder / FILE).is_file():
+        raise LedgerError(f"expected a search in {folder}, got a folder without {FILE}")
+    return folder
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(f"expected a folder that can be written, got {folder}: {error.strerror}") from error
+    return folder

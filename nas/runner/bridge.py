@@ -1,0 +1,186 @@
+"""Between Ray Tune's loop and the controller: Tune asks, tells and is ended; the controller decides and records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import ray
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+from nas.controller.controller import Controller
+from nas.controller.history import State
+from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job
+from nas.errors import NasError
+from nas.runner.spec import Resources, WorkerSpec
+from nas.runner.trainable import MESSAGE
+
+ASK_SECONDS = 0.2
+"""How long candidates may be refused one after the other before the trials that run are seen to."""
+
+Configuration = dict[str, str]
+
+
+class Bridge:
+    """One search on Ray Tune; whatever Tune asks or tells comes through here."""
+
+    def __init__(self, controller: Controller, spec: WorkerSpec, resources: Resources) -> None:
+        self.controller = controller
+        self._target = spec.target
+        self._worker = json.dumps({"target": spec.target, "config": {**spec.config, "threads": resources.threads}})
+        self._live: dict[str, int] = {}
+        self._actors: dict[str, Any] = {}
+        self._done: Done | None = None
+        self._error: Exception | None = None
+        self._ending = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Empty: Tune pickles all it is given so that it can be restored, which is the ledger's part here."""
+        return (object.__new__, (Bridge,))
+
+    def interrupt(self) -> None:
+        """Ends the search at Tune's next step."""
+        self._done = INTERRUPTED
+
+    def outcome(self) -> Done:
+        """Why the search ended; raises the error that ended it."""
+        if self._error is not None:
+            raise self._error
+        assert self._done is not None, "Ray Tune ended before the search did"
+        return self._done
+
+    def ask(self, trial_id: str) -> Configuration | None | Done:
+        """The configuration of Tune's next trial, None to be asked again, or that there will be none."""
+        until = monotonic() + ASK_SECONDS
+        while self._done is None:
+            answer = self.controller.next()
+            if isinstance(answer, Job):
+                self._live[trial_id] = answer.number
+                return {"job": json.dumps(answer.to_dict()), "worker": self._worker}
+            if isinstance(answer, Done):
+                self._done = answer
+            elif self._live and monotonic() > until:
+                return None
+        return self._done
+
+    def started(self, trial: TuneTrial) -> None:
+        """A worker has taken a trial."""
+        self._actors[trial.trial_id] = trial.temporary_state.ray_actor
+
+    def told(self, trial: TuneTrial, result: dict[str, Any]) -> None:
+        """What a worker says: an epoch, the end of a trial, or what went wrong."""
+        message = json.loads(result[MESSAGE])
+        if "broken" in message:
+            raise NasError(f"worker {self._target!r} cannot be made: {message['broken']}")
+        if "failed" in message:
+            self.ended(trial, "failed", message["failed"])
+            return
+        if "metrics" in message:
+            self.controller.report(self._live[trial.trial_id], message["metrics"])
+        if message["last"]:
+            self.ended(trial, "complete")
+
+    def ended(self, trial: TuneTrial, state: State, reason: str = "") -> None:
+        """A trial has ended; what Tune says after that is no news."""
+        self._actors.pop(trial.trial_id, None)
+        number = self._live.pop(trial.trial_id, None)
+        if number is not None:
+            self.controller.finish(number, state, reason)
+
+    def guarded(self, told: Callable[..., None], *args: Any) -> None:
+        """Calls `told` unless the search is ending; an error of ours ends it, and is not taken for one of a trial."""
+        if self._ending:
+            return
+        try:
+            told(*args)
+        except Exception as error:
+            self._error = error
+
+    def over(self) -> bool:
+        """Whether Tune must end now; then the workers are killed, for a training step can be longer than patience."""
+        if self._ending:
+            return True
+        if self.controller.seconds_left <= 0 and self._live and self._error is None and self._done is not INTERRUPTED:
+            self._done = TIME_UP
+        self._ending = self._error is not None or self._done in (TIME_UP, INTERRUPTED)
+        if self._ending:
+            for actor in self._actors.values():
+                ray.kill(actor)
+        return self._ending
+
+
+class Asker(Searcher):  # type: ignore[misc]  # ray gives no types
+    """Asks the controller for Tune's next trial."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def suggest(self, trial_id: str) -> Configuration | str | None:
+        """See Searcher."""
+        answer: list[Configuration | None | Done] = []
+        self._bridge.guarded(lambda: answer.append(self._bridge.ask(trial_id)))
+        finished: str = Searcher.FINISHED
+        return finished if not answer or isinstance(answer[0], Done) else answer[0]
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: `Ear` hears more."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger has it."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger has it."""
+
+
+class Ear(Callback):  # type: ignore[misc]  # ray gives no types
+    """Hears what happens to Tune's trials."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """See Callback."""
+        self._bridge.guarded(self._bridge.started, trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """See Callback."""
+        self._bridge.guarded(self._bridge.told, trial, result)
+
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """A trial that did not say that it was its last epoch was stopped by the scheduler."""
+        self._bridge.guarded(self._bridge.ended, trial, "stopped", "stopped by the scheduler")
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """A worker has died: a trial that raises is no error for Tune."""
+        self._bridge.guarded(self._bridge.ended, trial, "failed", _cause_of_death(trial))
+
+
+class Ender(Stopper):  # type: ignore[misc]  # ray gives no types
+    """Ends Tune at the deadline, at Ctrl-C and at errors."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Trials are stopped by schedulers only."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked at every step of Tune's loop, ten times a second or more."""
+        return self._bridge.over()
+
+
+def _cause_of_death(trial: TuneTrial) -> str:
+    said = " ".join((trial.get_error() or "").split())
+    if "memory" in said.lower() and "kill" in said.lower():
+        return "the worker was killed because the machine ran out of memory"
+    _, found, detail = said.partition("Worker exit detail: ")
+    detail = detail.partition(". ")[0] if found else said[-300:]
+    return f"the worker process died: {detail}"

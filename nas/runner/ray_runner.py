@@ -1,0 +1,116 @@
+"""Trials on Ray Tune. Tune decides where they run, the controller what runs, and only JSON goes between them.
+
+The loop is Tune's own; `nas.runner.bridge` answers what it asks and hears what it says.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+
+from nas.controller.controller import Controller
+from nas.controller.job import Done
+from nas.runner.bridge import Asker, Bridge, Ear, Ender
+from nas.runner.cluster import QUIET, Cluster, environment, worker_environment
+from nas.runner.spec import Resources, WorkerSpec
+from nas.runner.trainable import WorkerTrainable
+
+
+def run_ray(
+    controller: Controller,
+    spec: WorkerSpec,
+    resources: Resources | None = None,
+    *,
+    scheduler: TrialScheduler | None = None,
+    cluster: Cluster | None = None,
+) -> Done:
+    """Runs the search to its end on Ray and says why it ended.
+
+    Ray is started and stopped here unless a `cluster` is given or this process has one. At the deadline and at Ctrl-C
+    the search ends at once; trials in flight stay so in the ledger. Raises ConfigError when there is less than
+    `resources`, NasError when workers cannot be made.
+    """
+    resources = resources or Resources()
+    with ExitStack() as stack:
+        if cluster is None:
+            cluster = Cluster(resources)
+            stack.callback(cluster.close)
+        storage = tempfile.mkdtemp(prefix="nas-tune-")
+        stack.callback(shutil.rmtree, storage, ignore_errors=True)
+        bridge = Bridge(controller, spec, resources)
+        for context in (environment({**QUIET, **worker_environment(resources)}), _silent(), _signals(bridge.interrupt)):
+            stack.enter_context(context)
+        _tuner(bridge, resources, cluster.slots, scheduler, storage).fit()
+        return bridge.outcome()
+
+
+def _tuner(
+    bridge: Bridge, resources: Resources, slots: int, scheduler: TrialScheduler | None, storage: str
+) -> tune.Tuner:
+    objective = bridge.controller.ledger.objectives[0]
+    aim: dict[str, Any] = {}
+    if scheduler is not None and scheduler.metric is None:
+        aim = {"metric": objective.metric, "mode": "max" if objective.direction == "maximize" else "min"}
+    return tune.Tuner(
+        tune.with_resources(WorkerTrainable, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
+        tune_config=tune.TuneConfig(
+            search_alg=Asker(bridge),
+            scheduler=scheduler,
+            num_samples=-1,
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+            **aim,
+        ),
+        run_config=tune.RunConfig(
+            name="search",
+            storage_path=storage,
+            stop=Ender(bridge),
+            callbacks=[Ear(bridge)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Tune logs what the ledger says better."""
+    loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.train", "ray.air")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C ends the search in order, the second at once. Tune's own handlers are put away afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+
+    def handle(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        interrupt()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

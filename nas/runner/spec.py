@@ -1,0 +1,93 @@
+"""What a runner is told: which worker to make, and on what."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from nas.errors import ConfigError
+
+WORKER = "nas.train.worker:Worker"
+
+
+class Worker(Protocol):
+    """Trains trials, one after the other; made once a process from a configuration of plain data."""
+
+    def trial(self, job: Mapping[str, Any]) -> Iterator[Mapping[str, float]]:
+        """One mapping of metrics an epoch, each after its checkpoint is durable.
+
+        With ``epoch`` and ``epochs`` in it the last one is known as such.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """A class of workers, named by a string so that runners import no torch, and what to make one from."""
+
+    target: str = WORKER
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, **more: object) -> Worker:
+        """A worker, in this process."""
+        module, _, name = self.target.partition(":")
+        made: Worker = getattr(importlib.import_module(module), name)({**self.config, **more})
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """How many trials run at a time and what each gets; `address` is a Ray cluster's, None for this machine.
+
+    `concurrency` None is as many as the cores allow.
+    """
+
+    concurrency: int | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    address: str | None = None
+
+    @property
+    def threads(self) -> int:
+        """Threads that one trial may use, so that trials side by side don't fight for cores."""
+        return max(1, int(self.cpus_per_trial))
+
+    def slots(self, cpus: float, gpus: float) -> int:
+        """How many trials run at a time on these; raises ConfigError when they don't suffice."""
+        fit = cpus / self.cpus_per_trial if self.cpus_per_trial else float("inf")
+        if self.gpus_per_trial:
+            fit = min(fit, gpus / self.gpus_per_trial)
+        slots = self.concurrency or max(1, int(fit + 1e-9))
+        if slots > fit + 1e-9:
+            raise ConfigError(
+                f"expected resources for {slots} trials at a time with {self.cpus_per_trial:g} CPUs and "
+                f"{self.gpus_per_trial:g} GPUs each, got {cpus:g} CPUs and {gpus:g} GPUs; ask for less"
+            )
+        return slots
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def explain(error: BaseException) -> str:
+    """An exception as one line: what it says and where it was raised."""
+    said = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {said[:500]}{place}" if said else f"{type(error).__name__}{place}"
+
+
+def is_last(metrics: Mapping[str, float]) -> bool:
+    """Whether these are the metrics of a trial's last epoch, as far as they say."""
+    return "epochs" in metrics and metrics.get("epoch", 0) >= metrics["epochs"]

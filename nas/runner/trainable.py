@@ -1,0 +1,78 @@
+"""What runs in a Ray worker process: one worker of ours, kept over all the trials that the process gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ray.tune import Trainable
+
+from nas.runner.spec import Worker, WorkerSpec, explain, is_last
+
+MESSAGE = "nas"
+"""Key of a result under which our message travels, as JSON."""
+
+
+class WorkerTrainable(Trainable):  # type: ignore[misc]  # ray gives no types
+    """A class trainable of Ray Tune; a trial that raises is an ordinary result, so that the process stays warm."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Makes the worker, once a process."""
+        self._worker: Worker | None = None
+        self._broken = ""
+        try:
+            said = json.loads(config["worker"])
+            self._worker = WorkerSpec(said["target"], said["config"]).build()
+        except Exception as error:
+            self._broken = explain(error)
+        self.reset_config(config)
+
+    def reset_config(self, config: dict[str, Any]) -> bool:  # type: ignore[override]  # ray calls it new_config
+        """Takes the next trial."""
+        self._job = json.loads(config["job"])
+        self._epochs: Iterator[Mapping[str, float]] | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains one epoch."""
+        if self._worker is None:
+            return _result({"broken": self._broken}, last=True)
+        try:
+            if self._epochs is None:
+                self._epochs = iter(self._worker.trial(self._job))
+            metrics = next(self._epochs, None)
+        except Exception as error:
+            self._epochs = None
+            return _result({"failed": explain(error)}, last=True)
+        if metrics is None:
+            return _result({}, last=True)
+        plain = {name: value if isinstance(value, int) else float(value) for name, value in metrics.items()}
+        return _result({"metrics": plain}, last=is_last(plain))
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Nothing: schedulers that pause trials get by with the worker's own checkpoint."""
+        return {}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Goes on from the worker's own checkpoint."""
+        self._job["resume"] = True
+        self._epochs = None
+
+    def cleanup(self) -> None:
+        """Closes the worker."""
+        if self._worker is not None:
+            self._worker.close()
+
+    def get_auto_filled_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Without the configuration, which would travel back with every epoch."""
+        filled: dict[str, Any] = super().get_auto_filled_metrics(*args, **kwargs)
+        filled.pop("config", None)
+        return filled
+
+
+def _result(message: dict[str, Any], *, last: bool) -> dict[str, Any]:
+    """The message for us, and metrics beside it for Ray Tune's schedulers, who count epochs as iterations."""
+    metrics = message.get("metrics", {})
+    counted = {"training_iteration": int(metrics["epoch"])} if "epoch" in metrics else {}
+    return {**metrics, **counted, MESSAGE: json.dumps({**message, "last": last}), "done": last}
