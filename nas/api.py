@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nas.config import SearchConfig, parse_duration, write_json
 from nas.controller.history import History, Objective, Trial
 from nas.errors import ConfigError, LedgerError
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from nas.controller.controller import Controller, Watcher
     from nas.controller.job import Done
     from nas.controller.ledger import Ledger
-    from nas.runner.worker import WorkerSpec
+    from nas.runner.spec import WorkerSpec
     from nas.train.task import Task
 
 BEST = "best"
@@ -135,8 +137,8 @@ def resume(
     """Goes on with the search in `folder`: trials in flight from their last epoch, then what is left of its budget.
 
     `trials` are added to the budget and `time` is a new one; without them the search has what it had left.
-    `changes` may name another strategy, scheduler, runner, concurrency or other resources. Raises LedgerError when another
-    process drives the search or the task's data are not what they were.
+    `changes` may name another strategy, scheduler, runner, concurrency or other resources. Raises LedgerError when
+    another process drives the search or the task's data are not what they were.
     """
     begun = clock.monotonic()
     folder = Path(folder)
@@ -246,9 +248,10 @@ def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
         from nas.runner.local import run_local
 
         return run_local
-    from nas.runner.ray_runner import Resources, run_ray
+    from nas.runner.ray_runner import run_ray
+    from nas.runner.spec import Resources
 
-    resources = Resources(config.slots, config.cpus_per_trial, config.gpus_per_trial, config.address)
+    resources = Resources(config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address)
     scheduler = None
     if config.scheduler is not None:
         name, options = parse_spec(config.scheduler)
@@ -257,9 +260,9 @@ def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
 
 
 def _worker(folder: Path, config: SearchConfig) -> WorkerSpec:
-    from nas.runner.worker import WorkerSpec
+    from nas.runner.spec import WorkerSpec
 
-    return WorkerSpec("nas.train.worker:Worker", _worker_config(folder, config))
+    return WorkerSpec(config=_worker_config(folder, config))
 
 
 def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
@@ -288,20 +291,23 @@ def _checker(parts: Parts) -> Callable[[Architecture], Mapping[str, float]]:
 
 
 def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:
+    """Loads the winner, judges it on the test part, and hands it to the exporter."""
     entry = parts.manager.registry.get("exporter", exporter)
-    from nas.train.winner import exportable
+    import torch
+
+    from nas.model.export import Exportable
+    from nas.train.winner import evaluate_test, load_weights, trained_blueprint
 
     best = _winner(run)
-    worker = _worker_config(run.folder, run.config)
-    facts = {
-        "run": run.folder.name,
-        "trial": best.number,
-        "digest": best.digest,
-        "space": run.config.space,
-        "task": run.config.task,
-        **dict(best.metrics),
-    }
-    files: list[Path] = entry.load()(exportable(worker, best.architecture, best.number, parts.task, facts), to)
+    config = _worker_config(run.folder, run.config)
+    plan = trained_blueprint(config, best.architecture)
+    network = load_weights(plan, config["run"], best.number)
+    facts = {"run": run.folder.name, "trial": best.number, "space": run.config.space, "task": run.config.task}
+    facts |= {**best.metrics, **evaluate_test(network, parts.task)}
+    examples = parts.task.train_arrays().take(np.arange(min(8, len(parts.task.train_arrays()))))
+    inputs = tuple(torch.from_numpy(x) for x in examples.x)
+    inputs = tuple(x if x.dtype == torch.int64 else x.float() for x in inputs)
+    files: list[Path] = entry.load()(Exportable(best.architecture, plan, network, inputs, facts), to)
     return files
 
 

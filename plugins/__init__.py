@@ -1,0 +1,1 @@
+"""The plugins that ship with the package, one a folder."""

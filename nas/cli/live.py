@@ -45,6 +45,7 @@ class LineWatcher:
         self._begun = False
 
     def __call__(self, trial: Trial, history: History) -> None:
+        """Prints the trial when it has ended."""
         if not self._begun:
             self._begun = True
             many = f"{history.budget} trials" if history.budget else "as many trials as fit the time"
@@ -72,6 +73,7 @@ class TableWatcher:
         self._done_before = 0
 
     def __call__(self, trial: Trial, history: History) -> None:
+        """Takes what is to be shown from now on."""
         if self._history is None:
             self._done_before = _trained(history)
         self._history = history
