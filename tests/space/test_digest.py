@@ -1,0 +1,210 @@
+"""Two architectures have one digest exactly when they are one graph after simplification."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import subprocess
+import sys
+from collections import defaultdict
+
+import networkx as nx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from made_graphs import ADD, BIAS, CAT, CONV, GATE, JOIN, POOL, SKIP, ZERO, drawn, graphs, inline, isomorphic, shuffled
+
+from nas.space.digest import digest
+from nas.space.graph import Block, Graph, Node, chain, graph
+from nas.testing import toys
+
+
+def of(nodes: dict[str, tuple[object, object]], output: str) -> str:
+    return digest(graph(["x"], nodes, output))  # type: ignore[arg-type]
+
+
+@given(graphs(), st.randoms(use_true_random=False))
+def test_names_and_order_do_not_matter(made: Graph, rng: random.Random) -> None:
+    assert digest(shuffled(made, rng)) == digest(made)
+
+
+@given(graphs(inputs=2), st.randoms(use_true_random=False))
+def test_names_and_order_do_not_matter_with_two_inputs(made: Graph, rng: random.Random) -> None:
+    assert digest(shuffled(made, rng)) == digest(made)
+
+
+@given(graphs(most=5), graphs(most=5), graphs(most=4), st.randoms(use_true_random=False))
+def test_nesting_does_not_matter(one: Graph, other: Graph, third: Graph, rng: random.Random) -> None:
+    row = chain(a=one, b=chain(c=other, d=SKIP()), e=third)
+    fork = graph(["x"], {"a": (one, "x"), "b": (one, "a"), "c": (other, "x"), "out": (ADD(), ("b", "c"))}, "out")
+    for made in (row, fork, chain(a=fork, b=row)):
+        flat = inline(made)
+        assert digest(made) == digest(flat) == digest(shuffled(made, rng)) == digest(shuffled(flat, rng))
+
+
+@given(graphs(most=6), st.randoms(use_true_random=False))
+def test_what_simplification_drops_does_not_matter(made: Graph, rng: random.Random) -> None:
+    reads = rng.choice([*made.inputs, *(node.name for node in made.nodes)])
+    more = (
+        Node("dead", CONV(), (reads,)),
+        Node("nothing", ZERO(), (reads,)),
+        Node("nor this", CONV(), ("nothing",)),
+        Node("same", SKIP(), (made.output,)),
+        Node("sum", ADD(), ("nor this", "same")),
+    )
+    assert digest(Graph(made.inputs, made.nodes + more, "sum")) == digest(made)
+
+
+FEW = (CONV(), SKIP(), ADD(), JOIN(), CAT())
+
+
+@given(graphs(most=6, ops=FEW), graphs(most=6, ops=FEW))
+@example(chain(a=CONV(), b=CONV()), chain(a=CONV(), b=CONV(kernel=1)))
+def test_equal_exactly_when_isomorphic(one: Graph, other: Graph) -> None:
+    assert (digest(one) == digest(other)) == isomorphic(drawn(one), drawn(other))
+
+
+@given(graphs(most=7), st.randoms(use_true_random=False))
+def test_one_changed_edge_is_told_exactly(made: Graph, rng: random.Random) -> None:
+    nodes = list(made.nodes)
+    i = rng.randrange(len(nodes))
+    reads = list(nodes[i].inputs)
+    reads[rng.randrange(len(reads))] = rng.choice([*made.inputs, *(node.name for node in nodes[:i])])
+    nodes[i] = nodes[i]._replace(inputs=tuple(reads))
+    other = Graph(made.inputs, tuple(nodes), made.output)
+    assert (digest(made) == digest(other)) == isomorphic(drawn(made), drawn(other))
+
+
+def every_graph(size: int, unary: tuple[Block, ...], joins: tuple[Block, ...]) -> list[Graph]:
+    """Each node one block of one input, or a join of one or two; the output the last."""
+    rows: list[list[tuple[Block, tuple[str, ...]]]] = []
+    for i in range(size):
+        names = ["x", *(f"n{j}" for j in range(i))]
+        rows.append(
+            [(op, (name,)) for op in unary for name in names]
+            + [(op, pair) for op in joins for pair in itertools.combinations_with_replacement(names, 2)]
+        )
+    return [
+        Graph(("x",), tuple(Node(f"n{i}", op, reads) for i, (op, reads) in enumerate(row)), f"n{size - 1}")
+        for row in itertools.product(*rows)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "unary", "joins"),
+    [(4, (CONV(),), (ADD(),)), (3, (CONV(), POOL()), (ADD(), JOIN())), (3, (BIAS(), ZERO()), (ADD(), GATE()))],
+)
+def test_digests_are_the_classes_of_isomorphism(size: int, unary: tuple[Block, ...], joins: tuple[Block, ...]) -> None:
+    classes: dict[str, nx.DiGraph] = {}
+    for made in every_graph(size, unary, joins):
+        picture = drawn(made)
+        assert isomorphic(picture, classes.setdefault(digest(made), picture))
+    alike: dict[object, list[nx.DiGraph]] = defaultdict(list)
+    for picture in classes.values():
+        alike[profile(picture)].append(picture)
+    assert not [1 for same in alike.values() for a, b in itertools.combinations(same, 2) if isomorphic(a, b)]
+
+
+def profile(picture: nx.DiGraph) -> object:
+    """Equal for isomorphic pictures: every node's label with those of its neighbours."""
+
+    def near(name: object) -> tuple[object, ...]:
+        reads = [(picture.nodes[u]["label"], times) for u, _, times in picture.in_edges(name, data="times")]
+        feeds = [(picture.nodes[v]["label"], times) for _, v, times in picture.out_edges(name, data="times")]
+        return picture.nodes[name]["label"], tuple(sorted(reads)), tuple(sorted(feeds))
+
+    return tuple(sorted(map(near, picture)))
+
+
+def rings(*lengths: int) -> Graph:
+    """Pairs of sums in rings: colour refinement alone tells no ring from another."""
+    nodes, ends, first = [], [], 0
+    for length in lengths:
+        for i in range(length):
+            nodes.append(Node(f"a{first + i}", CONV(), ("x",)))
+        for i in range(length):
+            both = (f"a{first + i}", f"a{first + (i + 1) % length}")
+            nodes += [Node(f"s{first + i}", JOIN(), both), Node(f"b{first + i}", CONV(), (f"s{first + i}",))]
+            ends.append(f"b{first + i}")
+        first += length
+    return Graph(("x",), (*nodes, Node("out", ADD(), tuple(ends))), "out")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rings_that_refinement_cannot_tell_are_told(seed: int) -> None:
+    rng = random.Random(seed)
+    made = {lengths: digest(rings(*lengths)) for lengths in [(6,), (3, 3), (4, 2), (8,), (4, 4), (5, 3), (3, 3, 2)]}
+    assert len(set(made.values())) == len(made)
+    for lengths, known in made.items():
+        assert digest(shuffled(rings(*lengths), rng)) == known
+
+
+def test_two_parallel_convolutions_stay_two() -> None:
+    one = of({"a": (CONV(), "x")}, "a")
+    two = of({"a": (CONV(), "x"), "b": (CONV(), "x"), "s": (ADD(), ("a", "b"))}, "s")
+    twice_one = of({"a": (CONV(), "x"), "s": (ADD(), ("a", "a"))}, "s")
+    assert len({one, two, twice_one}) == 3
+
+
+def test_a_shared_convolution_is_not_a_copied_one() -> None:
+    shared = {"a": (CONV(), "x"), "p": (POOL(), "a"), "q": (CONV(kernel=1), "a"), "s": (ADD(), ("p", "q"))}
+    copied = {"a": (CONV(), "x"), "b": (CONV(), "x"), "p": (POOL(), "a"), "q": (CONV(kernel=1), "b")}
+    assert of(shared, "s") != of({**copied, "s": (ADD(), ("p", "q"))}, "s")
+
+
+def test_sums_are_flat_and_joins_are_not() -> None:
+    for join, same in ((ADD(), True), (JOIN(), False), (CAT(), False)):
+        leaves = {name: (CONV(kernel=kernel), "x") for name, kernel in (("a", 1), ("b", 3), ("c", 5))}
+        left = {**leaves, "s": (join, ("a", "b")), "t": (join, ("s", "c"))}
+        right = {**leaves, "s": (join, ("b", "c")), "t": (join, ("a", "s"))}
+        assert (of(left, "t") == of(right, "t")) is same
+
+
+def test_order_of_inputs_matters_where_it_is_not_declared_away() -> None:
+    for join, same in ((ADD(), True), (JOIN(), True), (CAT(), False), (GATE(), False)):
+        leaves = {"a": (CONV(), "x"), "b": (POOL(), "x")}
+        one, other = ({**leaves, "s": (join, order)} for order in (("a", "b"), ("b", "a")))
+        assert (of(one, "s") == of(other, "s")) is same
+
+
+def test_zeros_vanish_only_where_the_block_keeps_them() -> None:
+    branch = {"a": (CONV(), "x"), "z": (ZERO(), "x")}
+    assert of({**branch, "b": (CONV(), "z"), "s": (ADD(), ("a", "b"))}, "s") == of({"a": (CONV(), "x")}, "a")
+    assert of({**branch, "b": (BIAS(), "z"), "s": (ADD(), ("a", "b"))}, "s") != of({"a": (CONV(), "x")}, "a")
+
+
+def test_a_default_given_by_hand_is_the_default() -> None:
+    assert digest(chain(a=CONV(kernel=3))) == digest(chain(a=CONV())) != digest(chain(a=CONV(kernel=5)))
+
+
+def test_inputs_are_told_apart() -> None:
+    def towers(first: Block, second: Block) -> str:
+        nodes = {"a": (first, "p"), "b": (second, "q"), "s": (ADD(), ("a", "b"))}
+        return digest(graph(["p", "q"], nodes, "s"))
+
+    assert towers(CONV(), POOL()) != towers(POOL(), CONV())
+    assert digest(graph(["p", "q"], {"a": (CONV(), "p"), "s": (ADD(), ("a", "q"))}, "s")) != digest(chain(a=CONV()))
+
+
+def test_nas_bench_201_has_5425_networks() -> None:
+    assert len({made.digest for made in toys.cell_space().enumerate()}) == 5425
+
+
+def digests() -> list[str]:
+    rng = random.Random(0)
+    made = [space.sample(rng) for space in (toys.cell_space(), toys.conditional_space()) for _ in range(50)]
+    return [one.digest for one in made] + [digest(rings(5, 3)), digest(rings(8))]
+
+
+def test_digests_are_the_same_in_another_process() -> None:
+    answers = [digests()]
+    for seed in ("1", "2"):
+        code = "import test_digest; print(*test_digest.digests())"
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        here = os.path.dirname(__file__)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=here, env=env, capture_output=True, text=True, check=True
+        )
+        answers.append(done.stdout.split())
+    assert answers[0] == answers[1] == answers[2]
