@@ -86,6 +86,7 @@ class Extract:
                 self._need_import(file, statement, name, why)
             elif id(statement) not in file.needed:
                 file.needed.add(id(statement))
+                _check_inner_imports(statement, why)
                 for used in _names(statement):
                     if used in file.bindings:
                         self._settle(file, used)
@@ -101,17 +102,29 @@ class Extract:
         for imported in _imported(statement):
             if imported.name != name:
                 continue
-            root = imported.module.partition(".")[0]
-            if root != "torch" and root not in sys.stdlib_module_names:
-                raise ExportError(
-                    f"{why} uses {name!r} of {imported.module or 'a relative import'}, and an exported model may "
-                    "import only torch and the standard library; define what it needs in the block's own file"
-                )
+            _check_import(imported, why)
             if name not in file.renamed:
                 held = self._origins.get(name) in (None, ("import", imported.what))
                 file.renamed[name] = name if held else unused(name, self._origins)
             self._origins[file.renamed[name]] = ("import", imported.what)
             self._imports.add(imported.text(file.renamed[name]))
+
+
+def _check_import(imported: _Imported, why: str) -> None:
+    root = imported.module.partition(".")[0]
+    if root != "torch" and root not in sys.stdlib_module_names:
+        raise ExportError(
+            f"{why} uses {imported.name!r} of {imported.module or 'a relative import'}, and an exported model may "
+            "import only torch and the standard library; define what it needs in the block's own file"
+        )
+
+
+def _check_inner_imports(statement: ast.stmt, why: str) -> None:
+    """Imports inside functions travel with their source, if they may."""
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for imported in _imported(node):
+                _check_import(imported, why)
 
 
 def _is_torch(statement: str) -> bool:

@@ -100,7 +100,7 @@ def _check_kinds(block: Block, inputs: Sequence[Port], path: str) -> None:
         if port.kind not in kinds:
             raise CandidateError(f"{path}: block {block} takes {kinds_text(kinds)} at input {number}, got {port}")
     if signature.traits.role == "sum" and len(set(inputs)) > 1:
-        shapes = ", ".join(sorted({str(port) for port in inputs}))
+        shapes = ", ".join(dict.fromkeys(map(str, inputs)))
         raise CandidateError(f"{path}: block {block} adds values of one shape, got {shapes}")
 
 
