@@ -114,7 +114,7 @@ class Controller:
         return self._decide(proposal) if isinstance(proposal, Proposal) else proposal
 
     def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
-        """One epoch of a trial has been trained; on the disk when this returns."""
+        """One epoch of a trial has been trained."""
         return self._show(self.ledger.report(number, metrics))
 
     def finish(self, number: int, state: State, reason: str = "") -> Trial:

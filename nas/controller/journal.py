@@ -19,38 +19,64 @@ STALE_SECONDS = 1.0
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file whose records can be written together: one write, one fsync."""
+    """Optuna's journal file whose records can be written together, and need not all wait for the disk.
+
+    What is written outlives the process at once, and the machine after the next fsync. `append_logs` raises
+    LedgerError, with the journal as it was, when nothing can be written.
+    """
 
     def __init__(self, path: Path) -> None:
-        # Optuna follows the link to see its age, so a relative target would never look old and block for ever
+        # Optuna follows the lock's link to see its age: a relative one would never look old, and block for ever
         self.path = path.resolve()
+        self._file_lock = JournalFileSymlinkLock(str(self.path), grace_period=5)
         self._together: list[dict[str, Any]] | None = None
-        super().__init__(str(self.path), JournalFileSymlinkLock(str(self.path), grace_period=5))
+        self._fsync = True
+        super().__init__(str(self.path), self._file_lock)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Durable when it returns; raises LedgerError, with the journal as it was, when it cannot be written."""
+        """See the class."""
         if self._together is not None:
             self._together += logs
             return
-        size = self.path.stat().st_size
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
+        self._file_lock.acquire()
         try:
-            super().append_logs(logs)
-        except OSError as error:
-            with suppress(OSError):
-                os.truncate(self.path, size)
-            raise LedgerError(f"cannot write {self.path}: {error.strerror}; nothing recorded is lost") from error
+            self._append(lines)
+        finally:
+            self._file_lock.release()
+
+    def _append(self, lines: bytes) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(lines) < len(lines):
+                    raise OSError("the disk is full")
+                if self._fsync:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                with suppress(OSError):
+                    file.truncate(size)
+                raise LedgerError(f"cannot write {self.path}: {error}; what was recorded before is safe") from error
+
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """Records written inside don't wait for the disk; the next that does takes them along."""
+        self._fsync = False
+        try:
+            yield
+        finally:
+            self._fsync = True
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Records written inside reach the disk at the end, in one piece."""
+        """Records written inside reach the file at the end, in one piece."""
         logs: list[dict[str, Any]] = []
         self._together = logs
         try:
             yield
         finally:
             self._together = None
-        if logs:
-            self.append_logs(logs)
+        self.append_logs(logs)
 
 
 def repair(path: Path) -> int:
@@ -58,8 +84,8 @@ def repair(path: Path) -> int:
     _drop_stale_lock(Path(f"{path.resolve()}.lock"))
     data = path.read_bytes()
     end = len(data)
-    while end and not _is_record(data[data.rfind(b"\n", 0, end - 1) + 1 : end]):
-        end = data.rfind(b"\n", 0, end - 1) + 1
+    while end and not _is_record(data[(start := data.rfind(b"\n", 0, end - 1) + 1) : end]):
+        end = start
     if end < len(data):
         with path.open("r+b") as file:
             file.truncate(end)
@@ -81,3 +107,5 @@ def _drop_stale_lock(link: Path) -> None:
         while time.time() - link.lstat().st_mtime < STALE_SECONDS:
             time.sleep(0.05)
         link.unlink()
+    for leftover in link.parent.glob(f"{link.name}*.rename"):
+        leftover.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The record of a search: an Optuna study in a journal file, so that Optuna's dashboard and plots open it as it is.
 
-One record is written when a trial starts, one write an epoch, one write at its end, each on the disk before anything
-else happens. What strategies and people see is kept in memory as `Trial`; the study is read once, when it is opened.
+A trial costs one write when it starts, one an epoch and one at its end; the last waits for the disk, so that a result
+is safe before anyone sees it. Strategies and people see the trials kept in memory: the study is read once.
 """
 
 from __future__ import annotations
@@ -120,13 +120,13 @@ class Ledger:
         return self._append(trial)
 
     def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
-        """One epoch's metrics of a running trial; an epoch that comes again replaces itself and all after it."""
+        """One epoch of a running trial; an epoch that comes again replaces itself and all after it."""
         trial = self._running(number)
         metrics = {name: value if isinstance(value, int) else float(value) for name, value in metrics.items()}
         epoch = int(metrics.setdefault("epoch", len(trial.curve) + 1))
         kept = tuple(before for before in trial.curve if before["epoch"] < epoch)
         value = metrics.get(self.objectives[0].metric)
-        with self._journal.together():
+        with self._journal.hurried(), self._journal.together():
             for stale in trial.curve[len(kept) :]:
                 self._storage.set_trial_system_attr(self._ids[number], f"{EPOCH}{int(stale['epoch'])}", None)
             self._storage.set_trial_system_attr(self._ids[number], f"{EPOCH}{epoch}", metrics)
@@ -179,7 +179,8 @@ class Ledger:
             distributions={label: self._distributions[label] for label in decisions},
             user_attrs=attributes(trial),
         )
-        self._ids.append(self._storage.create_new_trial(self._study, template))
+        with self._journal.hurried():
+            self._ids.append(self._storage.create_new_trial(self._study, template))
         self.trials.append(trial)
         return trial
 

@@ -1,0 +1,1 @@
+"""Where trials run: Ray Tune, or this process for debugging."""

@@ -53,7 +53,7 @@ class Bridge:
         assert self._done is not None, "Ray Tune ended before the search did"
         return self._done
 
-    def ask(self, trial_id: str) -> Configuration | None | Done:
+    def ask(self, trial_id: str) -> Configuration | Done | None:
         """The configuration of Tune's next trial, None to be asked again, or that there will be none."""
         until = monotonic() + ASK_SECONDS
         while self._done is None:
@@ -113,19 +113,18 @@ class Bridge:
         return self._ending
 
 
-class Asker(Searcher):  # type: ignore[misc]  # ray gives no types
+class Asker(Searcher):
     """Asks the controller for Tune's next trial."""
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
         self._bridge = bridge
 
-    def suggest(self, trial_id: str) -> Configuration | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """See Searcher."""
-        answer: list[Configuration | None | Done] = []
+        answer: list[Configuration | Done | None] = []
         self._bridge.guarded(lambda: answer.append(self._bridge.ask(trial_id)))
-        finished: str = Searcher.FINISHED
-        return finished if not answer or isinstance(answer[0], Done) else answer[0]
+        return Searcher.FINISHED if not answer or isinstance(answer[0], Done) else answer[0]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: `Ear` hears more."""
@@ -137,7 +136,7 @@ class Asker(Searcher):  # type: ignore[misc]  # ray gives no types
         """Nothing: the ledger has it."""
 
 
-class Ear(Callback):  # type: ignore[misc]  # ray gives no types
+class Ear(Callback):
     """Hears what happens to Tune's trials."""
 
     def __init__(self, bridge: Bridge) -> None:
@@ -162,7 +161,7 @@ class Ear(Callback):  # type: ignore[misc]  # ray gives no types
         self._bridge.guarded(self._bridge.ended, trial, "failed", _cause_of_death(trial))
 
 
-class Ender(Stopper):  # type: ignore[misc]  # ray gives no types
+class Ender(Stopper):
     """Ends Tune at the deadline, at Ctrl-C and at errors."""
 
     def __init__(self, bridge: Bridge) -> None:
@@ -178,7 +177,7 @@ class Ender(Stopper):  # type: ignore[misc]  # ray gives no types
 
 
 def _cause_of_death(trial: TuneTrial) -> str:
-    said = " ".join((trial.get_error() or "").split())
+    said = " ".join(str(trial.get_error() or "").split())
     if "memory" in said.lower() and "kill" in said.lower():
         return "the worker was killed because the machine ran out of memory"
     _, found, detail = said.partition("Worker exit detail: ")

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
@@ -68,14 +69,14 @@ class Cluster:
             self._start(resources, log_to_driver)
             self.owned = True
         try:
-            there = ray.cluster_resources()
+            there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
             self.slots = resources.slots(there.get("CPU", 0.0), there.get("GPU", 0.0))
         except BaseException:
             self.close()
             raise
 
     def _start(self, resources: Resources, log_to_driver: bool) -> None:
-        quiet = {"log_to_driver": log_to_driver, "logging_level": logging.ERROR, "configure_logging": True}
+        quiet: dict[str, Any] = {"log_to_driver": log_to_driver, "logging_level": logging.ERROR}
         try:
             with environment(QUIET):
                 if resources.address is not None:

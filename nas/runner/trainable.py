@@ -14,7 +14,7 @@ MESSAGE = "nas"
 """Key of a result under which our message travels, as JSON."""
 
 
-class WorkerTrainable(Trainable):  # type: ignore[misc]  # ray gives no types
+class WorkerTrainable(Trainable):
     """A class trainable of Ray Tune; a trial that raises is an ordinary result, so that the process stays warm."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -28,9 +28,9 @@ class WorkerTrainable(Trainable):  # type: ignore[misc]  # ray gives no types
             self._broken = explain(error)
         self.reset_config(config)
 
-    def reset_config(self, config: dict[str, Any]) -> bool:  # type: ignore[override]  # ray calls it new_config
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial."""
-        self._job = json.loads(config["job"])
+        self._job = json.loads(new_config["job"])
         self._epochs: Iterator[Mapping[str, float]] | None = None
         return True
 
