@@ -93,5 +93,10 @@ def _replace(folder: Path, fresh: Path) -> None:
     old = folder.with_name(f"{fresh.name}-old")
     if folder.exists():
         folder.rename(old)
-    fresh.rename(folder)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
