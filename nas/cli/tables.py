@@ -127,7 +127,7 @@ def summary(run: Run) -> RenderableType:
 
 def load_line(folder: Path) -> str:
     """The one line of Python that loads an exported model, wherever it is run."""
-    return f'model = __import__("runpy").run_path("{folder.resolve() / "model.py"}")["load"]()'
+    return f'import runpy; model = runpy.run_path("{folder.resolve() / "model.py"}")["load"]()'
 
 
 def space_records(manager: Manager, task_name: str) -> list[dict[str, Any]]:

@@ -85,6 +85,10 @@ class Registry:
         """The entries of a kind, by name."""
         return [entry for _, entry in sorted(self._tables.get(kind, {}).items())]
 
+    def owned(self, owner: str) -> list[Entry]:
+        """What one plugin registered."""
+        return [entry for table in self._tables.values() for entry in table.values() if entry.owner == owner]
+
     @property
     def blocks(self) -> Blocks:
         """The registered blocks, as a space's author uses them."""

@@ -54,12 +54,14 @@ class TaskInfo:
 
     `outputs` is the number of classes of a classification, of targets of a regression, of tokens in the vocabulary.
     `target` is ``class`` or ``value`` for one answer an example, ``token`` for one a position of the last input.
+    `vocabulary` is how many different tokens its token inputs hold, 0 where it has none.
     """
 
     name: str
     inputs: tuple[Port, ...]
     outputs: int
     target: Literal["class", "value", "token"] = "class"
+    vocabulary: int = 0
 
     @property
     def input(self) -> Port:
