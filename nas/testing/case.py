@@ -21,7 +21,8 @@ TASKS = (
     TaskInfo("small_image", (Port("image", (1, 8, 8)),), 10),
     IMAGE,
     TaskInfo("sequence", (Port("sequence", (12, 6)),), 3),
-    TaskInfo("tokens", (Port("tokens", (16,)),), 4),
+    TaskInfo("tokens", (Port("tokens", (16,)),), 4, vocabulary=32),
+    TaskInfo("language", (Port("tokens", (16,)),), 32, "token", vocabulary=32),
     TaskInfo("vector", (Port("vector", (13,)),), 2),
 )
 """The tasks that spaces are tried with; a space that refuses one is not made for it."""
@@ -81,6 +82,7 @@ class Case:
             "inputs": [[port.kind, port.shape] for port in self.task.inputs],
             "outputs": self.task.outputs,
             "target": self.task.target,
+            "vocabulary": self.task.vocabulary,
         }
         return {"kind": self.kind, "spec": self.spec, "task": task, "files": self.files}
 
