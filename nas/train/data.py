@@ -48,7 +48,7 @@ class Data:
         """
         permutation = torch.randperm(len(self), generator=order).to(self.y.device)
         for index in permutation.tensor_split(self.steps(batch_size)):
-            (first, *others), y = self._take(index)
+            (first, *others), y = self.batch(index)
             for change in augment:
                 first = change(first, draws)
             yield (first, *others), y
@@ -56,9 +56,10 @@ class Data:
     def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[Batch]:
         """Every example once, as they came."""
         for index in torch.split(torch.arange(len(self), device=self.y.device), batch_size):
-            yield self._take(index)
+            yield self.batch(index)
 
-    def _take(self, index: Tensor) -> Batch:
+    def batch(self, index: Tensor) -> Batch:
+        """The examples at `index`, as a network takes them."""
         return tuple(_number(self._move(x[index])) for x in self.x), self._move(self.y[index])
 
     def _move(self, batch: Tensor) -> Tensor:

@@ -34,20 +34,18 @@ def train(
     augment: Sequence[Augmentation] = (),
     file: Path | None = None,
     resume: bool = False,
-    known: int | None = None,
 ) -> Iterator[Metrics]:
     """Train `network` on `data`, one epoch after the other; yields the metrics of each when its checkpoint is durable.
 
-    `network` is on the device of `data` and ends trained. Resuming from `file` goes on as if never stopped; epochs
-    after `known` that are in it already are yielded again (by default only the last one, when no other is left).
-    Raises TrainingError when the loss is not finite, or when `file` comes from another recipe or seed.
+    Resuming from `file` goes on as if never stopped, after yielding the last epoch in it once more: whoever was killed
+    may not have heard of it. Raises TrainingError when the loss is not finite, or `file` is of another recipe or seed.
     """
     device = data.device
     optimizer = make_optimizer(network, recipe)
     run = Run(network, optimizer, Randomness.seeded(seed), made_by={"seed": seed, "recipe": recipe.model_dump_json()})
     if resume and file is not None and file.is_file():
         run.restore(checkpoint.load(file, device))
-        yield from run.curve[min(run.epoch, recipe.epochs - 1) if known is None else known :]
+        yield run.metrics
 
     steps = data.steps(recipe.batch_size)
     rate = cosine_with_warmup(recipe.epochs * steps, round(recipe.warmup_epochs * steps))
@@ -77,13 +75,12 @@ def train(
             raise TrainingError(f"the loss is {train_loss} in epoch {run.epoch}; try a lower lr than {recipe.lr:g}")
         val_loss, val_accuracy = evaluate(network, validation, autocast)
         run.seconds += time.perf_counter() - started
-        metrics = {"epoch": run.epoch, "epochs": recipe.epochs, "train_loss": train_loss}
-        metrics |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": run.seconds}
-        run.curve.append(metrics)
+        run.metrics = {"epoch": run.epoch, "epochs": recipe.epochs, "train_loss": train_loss}
+        run.metrics |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": run.seconds}
         run.random.keep()
         if file is not None:
             checkpoint.save(run.state(), file)
-        yield metrics
+        yield run.metrics
 
 
 @torch.no_grad()
@@ -185,7 +182,7 @@ class Run:
     made_by: dict[str, Any]
     epoch: int = 0
     seconds: float = 0.0
-    curve: list[Metrics] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=dict)
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values only."""
@@ -196,7 +193,7 @@ class Run:
             "made_by": self.made_by,
             "epoch": self.epoch,
             "seconds": self.seconds,
-            "curve": self.curve,
+            "metrics": self.metrics,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -208,7 +205,7 @@ class Run:
         self.network.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.random.restore(state["random"])
-        self.epoch, self.seconds, self.curve = state["epoch"], state["seconds"], list(state["curve"])
+        self.epoch, self.seconds, self.metrics = state["epoch"], state["seconds"], state["metrics"]
 
 
 def stream(seed: int, name: str) -> int:

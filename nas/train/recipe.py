@@ -79,9 +79,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"expected warmup_epochs less than epochs, got {self.warmup_epochs:g} of {self.epochs}"
-            )
+            raise ValueError(f"expected warmup_epochs less than epochs, got {self.warmup_epochs:g} of {self.epochs}")
         return self
 
 

@@ -142,10 +142,8 @@ def _shares(sizes: Array, wanted: int, fraction: float) -> Array:
     """How many of each class are held out: shares rounded down, then the largest remainders, never a whole class."""
     exact = sizes * fraction
     counts: Array = np.minimum(np.floor(exact), sizes - 1).astype(int)
-    for i in np.argsort(counts - exact, kind="stable"):
-        if counts.sum() >= wanted:
-            break
-        counts[i] += counts[i] < sizes[i] - 1
+    while counts.sum() < wanted and (room := counts < sizes - 1).any():
+        counts[np.argmax(np.where(room, exact - counts, -np.inf))] += 1
     return counts
 
 
@@ -218,9 +216,7 @@ def _need(entry: Entry, options: Mapping[str, Any]) -> None:
         if default is inspect.Parameter.empty and name not in options:
             suffixes = entry.details.get("suffixes", ())
             instead = f" or a file ending in {' or '.join(suffixes)}" if suffixes else ""
-            raise ConfigError(
-                f"task {entry.name!r} needs option {name!r}; give '{entry.name}:{name}=...'{instead}"
-            )
+            raise ConfigError(f"task {entry.name!r} needs option {name!r}; give '{entry.name}:{name}=...'{instead}")
 
 
 def _names(entries: list[Entry]) -> str:

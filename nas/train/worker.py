@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from nas.errors import TrainingError
 from nas.model import Blueprint, Normalize, blueprint
@@ -50,9 +51,10 @@ class Setting:
         numbers = self.task.normalize(self.parts[0])
         return None if numbers is None else Normalize(*numbers)
 
-    def blueprint(self, architecture: Architecture) -> Blueprint:
-        """The network of a candidate, as it is trained; raises CandidateError."""
-        return blueprint(architecture, self.task.info, self.registry, normalize=self.normalize)
+    @property
+    def blueprint(self) -> Callable[[Architecture], Blueprint]:
+        """From a candidate to its network as it is trained; raises CandidateError."""
+        return partial(blueprint, task=self.task.info, registry=self.registry, normalize=self.normalize)
 
 
 class Worker:
@@ -68,16 +70,17 @@ class Worker:
         self.device = choose_device(config["device"])
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
-        self.setting = Setting.open(config)
-        self.data, self.validation = (Data(part, self.device) for part in self.setting.parts)
-        task = self.setting.task
-        self.augment = augmentations(self.setting.recipe, task.info, task.augment)
+        setting = Setting.open(config)  # let go of at the end, and with it the arrays that were split
+        self.blueprint = setting.blueprint
+        self.recipe = setting.recipe
+        self.data, self.validation = (Data(part, self.device) for part in setting.parts)
+        self.augment = augmentations(self.recipe, setting.task.info, setting.task.augment)
 
     def trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
         """The metrics of each epoch, when its checkpoint is durable.
 
-        job: ``number``, ``architecture`` (a dictionary), ``seed``, ``resume``, and perhaps ``known``: how many epochs
-            the ledger has, so that those after it come again from the checkpoint.
+        job: ``number``, ``architecture`` (a dictionary), ``seed``, and ``resume``: go on from its checkpoint, if there
+            is one, beginning with the metrics of the last epoch in it.
 
         Raises CandidateError or TrainingError for a candidate that cannot be built, diverges or needs too much memory.
         """
@@ -96,20 +99,19 @@ class Worker:
         self._free()
 
     def _trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
-        plan = self.setting.blueprint(Architecture.from_dict(job["architecture"]))
+        plan = self.blueprint(Architecture.from_dict(job["architecture"]))
         torch.manual_seed(stream(job["seed"], "weights"))
-        network = plan.build().to(self.device)
+        network = faster_layout(plan.build().to(self.device), self.validation)
         costs = {"params": plan.costs.params, "flops": plan.costs.flops}
         epochs = train(
             network,
             self.data,
             self.validation,
-            self.setting.recipe,
+            self.recipe,
             seed=job["seed"],
             augment=self.augment,
             file=checkpoint.path_of(self.run, job["number"]),
             resume=job["resume"],
-            known=job.get("known"),
         )
         for metrics in epochs:
             yield metrics | costs
@@ -118,6 +120,27 @@ class Worker:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def faster_layout(network: nn.Module, data: Data) -> nn.Module:
+    """`network` with its weights channels-last, where it runs so: small images train a quarter faster on a CPU.
+
+    A block that calls `view` on an image may need the usual layout; then nothing is changed.
+    """
+    if data.x[0].ndim != 4:
+        return network
+    x, _ = data.batch(torch.arange(min(2, len(data))))
+    _set_layout(network.eval(), torch.channels_last)
+    try:
+        with torch.no_grad():
+            network(*x)
+    except RuntimeError:
+        _set_layout(network, torch.contiguous_format)
+    return network.train()
+
+
+def _set_layout(network: nn.Module, layout: torch.memory_format) -> None:
+    network.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs forget this form
 
 
 def choose_device(name: str) -> torch.device:

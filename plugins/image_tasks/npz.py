@@ -54,7 +54,8 @@ def _test(file: Path, info: TaskInfo, channels: Channels) -> Arrays:
 def _read(file: Path, names: tuple[str, ...]) -> Mapping[str, Array]:
     """The named arrays; the others stay on disk. Pickled objects are never loaded."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise TaskError(f"{file}: expected an .npz with {', '.join(NAMES)}, got a single array")
             if missing := [name for name in NAMES if name not in archive.files]:
@@ -101,8 +102,8 @@ def _plain(x: Array, where: str) -> Array:
         return x
     if x.dtype.kind == "f":
         check_finite(x, where)
-        if float(np.abs(x).max()) > np.finfo(np.float32).max:
-            raise TaskError(f"{where}: expected numbers in float32's range, got {float(np.abs(x).max()):g}")
+        if x.size and (largest := float(np.abs(x).max())) > float(np.finfo(np.float32).max):
+            raise TaskError(f"{where}: expected numbers in float32's range, got {largest:g}")
         return x.astype(np.float32, copy=False)
     if x.dtype.kind in "iub" and int(x.min()) >= 0 and int(x.max()) <= 255:
         return x.astype(np.uint8)
