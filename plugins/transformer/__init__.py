@@ -49,12 +49,11 @@ def _parts(registry: Registrar) -> None:
         ("attention", "layers:Attention", SEQUENCE, HEADS | CODE | {"causal": False}, "multi-head self-attention"),
         ("cross_attention", "layers:CrossAttention", TWO, HEADS, "attention from one sequence to another"),
         ("linear_attention", "linear:LinearAttention", SEQUENCE, linear, "attention without a softmax, linear in L"),
-        ("feed_forward", "layers:FeedForward", SEQUENCE, MLP, "two linear maps at every position, perhaps gated"),
+        ("feed_forward", "layers:FeedForward", VECTORS, MLP, "two linear maps at every position, perhaps gated"),
         ("mixture_of_experts", "layers:MixtureOfExperts", SEQUENCE, MLP | experts, "feed-forward nets chosen by token"),
     ):
-        registry.block(
-            name, f"{HERE}.{target}", inputs=inputs, output="sequence", parameters=parameters, summary=summary
-        )
+        output = "same" if inputs == VECTORS else "sequence"
+        registry.block(name, f"{HERE}.{target}", inputs=inputs, output=output, parameters=parameters, summary=summary)
 
 
 def _layers(registry: Registrar) -> None:
@@ -92,11 +91,20 @@ def _sequences(registry: Registrar) -> None:
         parameters={"features": 64, "bias": True},
         summary="a linear map of features",
     )
-    for name, target, summary in (
-        ("layer_norm", "LayerNorm", "features to mean 0 and deviation 1"),
-        ("rms_norm", "RMSNorm", "features to mean square 1"),
+    final: dict[str, Value] = {"norm": "layer_norm", "order": "pre"}
+    for name, target, parameters, summary in (
+        ("layer_norm", "LayerNorm", {}, "features to mean 0 and deviation 1"),
+        ("rms_norm", "RMSNorm", {}, "features to mean square 1"),
+        ("final_norm", "FinalNorm", final, "the norm after a stack of layers that normalise what they read"),
     ):
-        registry.block(name, f"{HERE}.sequences:{target}", inputs=VECTORS, keeps_zero=True, summary=summary)
+        registry.block(
+            name,
+            f"{HERE}.sequences:{target}",
+            inputs=VECTORS,
+            parameters=parameters,
+            keeps_zero=True,
+            summary=summary,
+        )
 
 
 def _heads(registry: Registrar) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+NORMS: dict[str, type[nn.Module]] = {"layer_norm": nn.LayerNorm, "rms_norm": nn.RMSNorm}
 POSITIONS = ("learned", "sinusoidal", "rotary", "alibi", "none")
 
 
@@ -75,6 +76,27 @@ class Project(nn.Linear):
 
     def __init__(self, *, in_features: int, features: int = 64, bias: bool = True) -> None:
         super().__init__(in_features, features, bias=bias)
+
+
+class FinalNorm(nn.Module):
+    """The norm after a stack of ``pre`` or ``parallel`` layers; ``post`` layers need none: (..., D) -> the same.
+
+    Its parameters are those of the layers, so that one choice serves both. Raises ValueError for an unknown one.
+    """
+
+    def __init__(self, *, in_features: int, norm: str = "layer_norm", order: str = "pre") -> None:
+        super().__init__()
+        if norm not in NORMS or order not in ("pre", "post", "parallel"):
+            known = ", ".join(NORMS)
+            raise ValueError(
+                f"expected a norm among {known} and order pre, post or parallel, got {norm!r} and {order!r}"
+            )
+        self.norm = nn.Identity() if order == "post" else NORMS[norm](in_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        out: Tensor = self.norm(x)
+        return out
 
 
 class LayerNorm(nn.LayerNorm):
