@@ -10,7 +10,8 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nas.controller.history import History, State, Strategy, Trial
@@ -77,7 +78,7 @@ class Controller:
         self._proposer = Proposer(ledger.space, strategy, seed, known, reference)
         self._left_over = deque(trial.number for trial in ledger.trials if not trial.finished)
         self._accepted = sum(trial.state != "refused" for trial in ledger.trials)
-        self._refusals: Counter[str] = Counter()
+        self._refusals = Counter(trial.reason for trial in _refused_last(ledger.trials))
 
     @property
     def history(self) -> History:
@@ -111,7 +112,11 @@ class Controller:
         if self.budget is not None and self._accepted >= self.budget:
             return Done(f"the budget of {self.budget} trials is spent", "budget")
         proposal = self._proposer.propose(self.history)
-        return self._decide(proposal) if isinstance(proposal, Proposal) else proposal
+        if isinstance(proposal, Proposal):
+            return self._decide(proposal)
+        if isinstance(proposal, Done) and not self._accepted:
+            raise self._unfit()
+        return proposal
 
     def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
         """One epoch of a trial has been trained."""
@@ -149,11 +154,17 @@ class Controller:
         self._tell("nas_trial_finished", trial=trial, history=self.history)
         self._show(trial)
         self._refusals[reason] += 1
-        refused, (commonest, times) = self._refusals.total(), self._refusals.most_common(1)[0]
-        said = f"all of the last {refused} candidates were refused, {times} of them because {commonest}"
-        if refused >= FIRST_REFUSALS and not self._accepted:
-            raise SpaceError(f"space {self.ledger.space.name!r} does not fit the task: {said}")
-        return Done(said, "refused") if refused >= REFUSALS else Wait()
+        if self._refusals.total() >= FIRST_REFUSALS and not self._accepted:
+            raise self._unfit()
+        return Done(self._refused(), "refused") if self._refusals.total() >= REFUSALS else Wait()
+
+    def _refused(self) -> str:
+        commonest, times = self._refusals.most_common(1)[0]
+        total = self._refusals.total()
+        return f"all of the last {total} candidates were refused, {times} of them because {commonest}"
+
+    def _unfit(self) -> SpaceError:
+        return SpaceError(f"space {self.ledger.space.name!r} does not fit the task: {self._refused()}")
 
     def _no_values(self, metrics: Mapping[str, float]) -> str:
         for objective in self.ledger.objectives:
@@ -182,3 +193,7 @@ class Controller:
                 plugin.function(*(said[name] for name in plugin.argnames))
             except Exception:
                 logger.warning("%s of plugin %r failed; the search goes on", hook, plugin.plugin_name, exc_info=True)
+
+
+def _refused_last(trials: Sequence[Trial]) -> Iterator[Trial]:
+    return takewhile(lambda trial: trial.state == "refused", reversed(trials))

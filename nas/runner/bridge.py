@@ -25,11 +25,19 @@ ASK_SECONDS = 0.2
 Configuration = dict[str, str]
 
 
-class Bridge:
-    """One search on Ray Tune; whatever Tune asks or tells comes through here."""
+class Leave(BaseException):
+    """Out of Tune's loop at once; no Exception, for Tune would clean up for up to fifteen seconds."""
 
-    def __init__(self, controller: Controller, spec: WorkerSpec, resources: Resources) -> None:
+
+class Bridge:
+    """One search on Ray Tune; whatever Tune asks or tells comes through here.
+
+    With `may_leave`, because Ray is stopped afterwards, a search that must end now raises Leave in Tune's loop.
+    """
+
+    def __init__(self, controller: Controller, spec: WorkerSpec, resources: Resources, may_leave: bool) -> None:
         self.controller = controller
+        self._may_leave = may_leave
         self._target = spec.target
         self._worker = json.dumps({"target": spec.target, "config": {**spec.config, "threads": resources.threads}})
         self._live: dict[str, int] = {}
@@ -101,16 +109,23 @@ class Bridge:
             self._error = error
 
     def over(self) -> bool:
-        """Whether Tune must end now; then the workers are killed, for a training step can be longer than patience."""
-        if self._ending:
-            return True
-        if self.controller.seconds_left <= 0 and self._live and self._error is None and self._done is not INTERRUPTED:
-            self._done = TIME_UP
-        self._ending = self._error is not None or self._done in (TIME_UP, INTERRUPTED)
-        if self._ending:
+        """Whether Tune must end now; workers are killed then, for one epoch can be longer than anyone's patience."""
+        if not self._ending and self._must_end():
+            self._ending = True
             for actor in self._actors.values():
                 ray.kill(actor)
+            if self._may_leave:
+                raise Leave
         return self._ending
+
+    def _must_end(self) -> bool:
+        if self._error is not None or self._done is INTERRUPTED:
+            return True
+        if self.controller.seconds_left > 0:
+            return False
+        if self._live:
+            self._done = TIME_UP
+        return self._done is TIME_UP
 
 
 class Asker(Searcher):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import ray
 
 from nas.errors import ConfigError
-from nas.runner.spec import Resources, cores
+from nas.runner.spec import Resources, cores, explain
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """Only JSON travels, so that Ray's smallest store is enough; it is memory that training can use."""
@@ -58,16 +60,17 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 class Cluster:
     """Ray for one search: its own on this machine, a running one at an address, or the one this process has.
 
-    `slots` is how many trials run at a time. Raises ConfigError when the cluster does not answer or is too small.
+    `slots` is how many trials run at a time; `owned` whether `close` stops Ray. Raises ConfigError when the cluster does
+    not answer or is too small.
     """
 
     def __init__(self, resources: Resources, *, log_to_driver: bool = False) -> None:
-        self.owned = False
-        if resources.address is None:
-            resources.slots(cores(), float("inf"))
-        if not ray.is_initialized():
+        self.owned = not ray.is_initialized()
+        self._session = ""
+        if resources.address is None and self.owned:
+            resources.slots(cores(), math.inf)
+        if self.owned:
             self._start(resources, log_to_driver)
-            self.owned = True
         try:
             there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
             self.slots = resources.slots(there.get("CPU", 0.0), there.get("GPU", 0.0))
@@ -78,17 +81,27 @@ class Cluster:
     def _start(self, resources: Resources, log_to_driver: bool) -> None:
         quiet: dict[str, Any] = {"log_to_driver": log_to_driver, "logging_level": logging.ERROR}
         try:
-            with environment(QUIET):
+            with environment(QUIET | worker_environment(resources)):
                 if resources.address is not None:
-                    ray.init(address=resources.address, **quiet)
-                else:
-                    ray.init(num_cpus=cores(), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+                    ray.init(resources.address, runtime_env={"env_vars": worker_environment(resources)}, **quiet)
+                    return
+                store = OBJECT_STORE_BYTES
+                started = ray.init(num_cpus=cores(), include_dashboard=False, object_store_memory=store, **quiet)
+                self._session = started.address_info["session_dir"]
         except (ConnectionError, RuntimeError, ValueError) as error:
-            where = resources.address or "this machine"
-            raise ConfigError(f"expected a Ray cluster at {where}, got no answer: {error}") from error
+            where = f"a Ray cluster at {resources.address}" if resources.address else "Ray to start on this machine"
+            raise ConfigError(f"expected {where}, got {explain(error)}") from error
 
     def close(self) -> None:
-        """Stops what was started."""
+        """Stops what was started, with its logs."""
         if self.owned:
-            ray.shutdown()
             self.owned = False
+            ray.shutdown()
+            if self._session:
+                shutil.rmtree(self._session, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ray import tune
@@ -19,7 +19,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from nas.controller.controller import Controller
 from nas.controller.job import Done
-from nas.runner.bridge import Asker, Bridge, Ear, Ender
+from nas.runner.bridge import Asker, Bridge, Ear, Ender, Leave
 from nas.runner.cluster import QUIET, Cluster, environment, worker_environment
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import WorkerTrainable
@@ -41,15 +41,15 @@ def run_ray(
     """
     resources = resources or Resources()
     with ExitStack() as stack:
-        if cluster is None:
-            cluster = Cluster(resources)
-            stack.callback(cluster.close)
         storage = tempfile.mkdtemp(prefix="nas-tune-")
         stack.callback(shutil.rmtree, storage, ignore_errors=True)
-        bridge = Bridge(controller, spec, resources)
+        if cluster is None:
+            cluster = stack.enter_context(Cluster(resources))
+        bridge = Bridge(controller, spec, resources, may_leave=cluster.owned)
         for context in (environment({**QUIET, **worker_environment(resources)}), _silent(), _signals(bridge.interrupt)):
             stack.enter_context(context)
-        _tuner(bridge, resources, cluster.slots, scheduler, storage).fit()
+        with suppress(Leave):
+            _tuner(bridge, resources, cluster.slots, scheduler, storage).fit()
         return bridge.outcome()
 
 

@@ -17,6 +17,7 @@ class Worker:
     def __init__(self, config: Mapping[str, Any]) -> None:
         if config.get("broken"):
             raise RuntimeError("no data here")
+        time.sleep(config.get("start", 0.0))
         self.run = Path(config["run"]) if "run" in config else None
         self.epochs = config.get("epochs", 1)
         self.pause = config.get("pause", 0.0)
