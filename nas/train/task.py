@@ -19,6 +19,9 @@ from nas.space.ports import Port, TaskInfo
 
 Array = NDArray[Any]
 
+TARGETS = ("class",)
+"""What `nas.train.loop` can learn to answer, of what a `TaskInfo` can ask."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
@@ -179,6 +182,8 @@ def open_task(registry: Registry, text: str, *, check: bool = True) -> Task:
     """
     entry, options = _resolve(registry, text)
     task: Task = entry.build(**options)
+    if task.info.target not in TARGETS:
+        raise TaskError(f"task {text!r}: expected a target that can be trained, {TARGETS}, got {task.info.target!r}")
     if check:
         check_task(task)
     return task

@@ -84,14 +84,17 @@ class Worker:
 
         Raises CandidateError or TrainingError for a candidate that cannot be built, diverges or needs too much memory.
         """
+        failure = ""
         try:
             yield from self._trial(job)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError) as error:
             if not _is_memory(error):
                 raise
-            raise TrainingError(_memory_text(error, self.device)) from None
+            failure = _memory_text(error, self.device)
         finally:
             self._free()
+        if failure:  # raised only here, where nothing holds the frames, and tensors, of what went wrong
+            raise TrainingError(failure)
 
     def close(self) -> None:
         """Let go of the data."""

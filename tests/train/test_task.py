@@ -202,6 +202,19 @@ def test_opening_reads_the_test_part_only_when_it_is_to_be_checked() -> None:
         open_task(registry, "unreadable")
 
 
+def test_a_target_that_cannot_be_trained_is_refused_at_once() -> None:
+    def prices() -> ArrayTask:
+        arrays = Arrays(points().train.x, np.zeros(6, dtype=np.float32))
+        return ArrayTask(TaskInfo("prices", VECTOR.inputs, 1, target="value"), arrays, lambda: arrays)
+
+    registrar = Registrar("test")
+    registrar.task("prices", prices)
+    registry = Registry()
+    registry.add(registrar.entries)
+    with pytest.raises(TaskError, match=r"task 'prices': expected a target that can be trained.* got 'value'"):
+        open_task(registry, "prices")
+
+
 def test_a_file_becomes_absolute_and_a_name_stays(
     tasks: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

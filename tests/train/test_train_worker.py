@@ -164,8 +164,9 @@ def test_a_candidate_that_needs_too_much_memory_fails_in_clear_words(
     config["plugins"].append(str(tmp_path / "greedy.py"))
     b = create_manager(config["plugins"]).registry.blocks
     greedy = Space(chain(stem=b.conv(channels=4), more=b.greedy(), head=b.classifier(classes=3))).reference
-    with pytest.raises(TrainingError, match=r"out of memory on cpu: .*smaller batch_size .*allocate"):
+    with pytest.raises(TrainingError, match=r"out of memory on cpu: .*smaller batch_size .*allocate") as caught:
         list(Worker(config).trial(job(greedy)))
+    assert caught.value.__context__ is None, "the first error holds the memory that is to be free for the next trial"
 
 
 class Views(nn.Module):
