@@ -24,6 +24,8 @@ TASKS = (
     TaskInfo("tokens", (Port("tokens", (16,)),), 4, vocabulary=32),
     TaskInfo("language", (Port("tokens", (16,)),), 32, "token", vocabulary=32),
     TaskInfo("vector", (Port("vector", (13,)),), 2),
+    TaskInfo("translation", (Port("tokens", (12,)), Port("tokens", (10,))), 32, "token", vocabulary=32),
+    TaskInfo("image_and_text", (Port("image", (3, 16, 16)), Port("tokens", (12,))), 5, vocabulary=32),
 )
 """The tasks that spaces are tried with; a space that refuses one is not made for it."""
 

@@ -84,13 +84,6 @@ def _sequences(registry: Registrar) -> None:
         parameters={"position": "learned", "dropout": 0.0},
         summary="adds a learned or sinusoidal code of each position",
     )
-    registry.block(
-        "project",
-        f"{HERE}.sequences:Project",
-        inputs=VECTORS,
-        parameters={"features": 64, "bias": True},
-        summary="a linear map of features",
-    )
     final: dict[str, Value] = {"norm": "layer_norm", "order": "pre"}
     for name, target, parameters, summary in (
         ("layer_norm", "LayerNorm", {}, "features to mean 0 and deviation 1"),
@@ -108,7 +101,6 @@ def _sequences(registry: Registrar) -> None:
 
 
 def _heads(registry: Registrar) -> None:
-    """The heads. One that shares its matrix with the embedding needs the embedding's term on a second port."""
     registry.block(
         "sequence_head",
         f"{HERE}.heads:SequenceHead",
@@ -117,16 +109,11 @@ def _heads(registry: Registrar) -> None:
         parameters={"outputs": 10, "pool": "mean", "dropout": 0.0},
         summary="classes or values from the mean, first or last position",
     )
-    for name, target, more, summary in (
-        ("next_token_head", "NextTokenHead", {"bias": False}, "scores of the next token at every position"),
-        ("masked_token_head", "MaskedTokenHead", {}, "scores of the token hidden at each position (BERT)"),
-    ):
-        parameters: dict[str, Value] = {"vocabulary": 256, **more}
-        registry.block(
-            name,
-            f"{HERE}.heads:{target}",
-            inputs=SEQUENCE,
-            output="sequence",
-            parameters=parameters,
-            summary=summary,
-        )
+    registry.block(
+        "masked_token_head",
+        f"{HERE}.heads:MaskedTokenHead",
+        inputs=SEQUENCE,
+        output="sequence",
+        parameters={"vocabulary": 256},
+        summary="scores of the token hidden at each position (BERT)",
+    )

@@ -32,13 +32,6 @@ class SequenceHead(nn.Module):
         return out
 
 
-class NextTokenHead(nn.Linear):
-    """Scores of the next token at every position: (B, L, D) -> (B, L, vocabulary) (Radford et al. 2018)."""
-
-    def __init__(self, *, in_features: int, vocabulary: int = 256, bias: bool = False) -> None:
-        super().__init__(in_features, vocabulary, bias=bias)
-
-
 class MaskedTokenHead(nn.Sequential):
     """Scores of the token hidden at each position: (B, L, D) -> (B, L, vocabulary) (Devlin et al. 2019, BERT).
 

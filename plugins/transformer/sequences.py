@@ -1,4 +1,4 @@
-"""What makes sequences (B, L, D) and dresses them: patches, positions, projections, norms: plain PyTorch."""
+"""What makes sequences (B, L, D) and dresses them: patches, positions, norms: plain PyTorch."""
 
 from __future__ import annotations
 
@@ -69,13 +69,6 @@ def sinusoids(length: int, features: int) -> Tensor:
     rates = 10_000.0 ** -(torch.arange(0, features, 2) / features)
     angles = torch.outer(torch.arange(length), rates)
     return torch.cat([angles.sin(), angles.cos()], dim=-1)[:, :features]
-
-
-class Project(nn.Linear):
-    """A linear map of features: (..., D) -> (..., features)."""
-
-    def __init__(self, *, in_features: int, features: int = 64, bias: bool = True) -> None:
-        super().__init__(in_features, features, bias=bias)
 
 
 class FinalNorm(nn.Module):
