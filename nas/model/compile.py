@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 import linecache
 import weakref
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,13 +18,12 @@ from torch import nn
 
 from nas.errors import CandidateError
 from nas.model.count import Costs
-from nas.model.names import attribute, unused
-from nas.model.plan import RESERVED, Normalize, Plan, Step
-from nas.model.settle import settle
-from nas.model.write import write_class
+from nas.model.network import Known, Settling
+from nas.model.plan import Normalize, Plan
+from nas.model.write import write_source
 from nas.plugin.registry import Registry
 from nas.space.architecture import Architecture
-from nas.space.flat import Flat, Term, Value, flatten
+from nas.space.flat import flatten
 from nas.space.ports import Port, TaskInfo
 
 _numbers = itertools.count()
@@ -36,7 +35,7 @@ class Blueprint:
 
     architecture: what it was made from.
     classes: the block classes, by the names that `source` calls them.
-    shapes: path of a block -> what comes out of it.
+    shapes: path of a block -> what comes out of it; blocks of a graph inside a block have paths below that block's.
     costs: parameters learned, and operations for one example.
     """
 
@@ -49,8 +48,8 @@ class Blueprint:
 
     @cached_property
     def source(self) -> str:
-        """The class `Network` as text: one line a block, no interpreter."""
-        return write_class(self.plan)
+        """The class `Network` as text, and those of graphs inside it: one line a block, no interpreter."""
+        return write_source(self.plan)
 
     @cached_property
     def network_class(self) -> type[nn.Module]:
@@ -93,98 +92,20 @@ def blueprint(
         raise CandidateError(
             "the network computes a constant: no path without a zero leads from its input to its output"
         )
-    work = _Settling(registry, inputs)
-    steps = work.steps(flat, architecture if simplify else None)
-    output = work.added(flat.output, "the output")
-    _check_output(output, task)
+    known = Known(registry, simplify=simplify)
+    work = Settling(known, inputs)
+    plan = work.plan(flat, architecture.graph)
+    _check_output(plan.output_port, task)
     if normalize is not None:
         normalize.check(task)
-    plan = Plan(flat.inputs, inputs, tuple(steps), flat.output, output, normalize)
-    shapes = {step.path: step.output for step in steps}
-    return Blueprint(architecture, task, plan, work.classes, shapes, work.costs)
-
-
-class _Settling:
-    """Goes through the terms in their order; knows the port of each and the names that are given."""
-
-    def __init__(self, registry: Registry, inputs: Sequence[Port]) -> None:
-        self.registry = registry
-        self.inputs = inputs
-        self.ports: list[Port] = list(inputs)
-        self.paths: list[str] = [f"input {i}" for i in range(len(inputs))]
-        self.classes: dict[str, type[nn.Module]] = {}
-        self.costs = Costs(0, 0)
-        self._targets: dict[str, tuple[type[nn.Module], str]] = {}
-
-    def steps(self, flat: Flat, architecture: Architecture | None) -> list[Step]:
-        """One step a term; `architecture` tells the shapes of inputs that simplification found to be zero."""
-        made: list[Step] = []
-        attributes: set[str] = set()
-        params = flops = 0
-        written: Mapping[str, Sequence[Port]] | None = None
-        for term in flat.terms:
-            if not all(term.ports) and written is None:
-                assert architecture is not None
-                written = _as_written(architecture, self.registry, self.inputs)
-            zeros = written[term.path] if written is not None else ()
-            incoming = self.incoming(term, zeros)
-            cls, name = self.cls(term)
-            settled = settle(term.block, cls, incoming, term.path)
-            attributes.add(submodule := attribute(term.path, attributes))
-            made.append(Step(term.path, submodule, name, settled.arguments, term.ports, incoming, settled.output))
-            self.ports.append(settled.output)
-            self.paths.append(term.path)
-            params += settled.costs.params
-            flops += settled.costs.flops
-        self.costs = Costs(params, flops)
-        return made
-
-    def incoming(self, term: Term, zeros: Sequence[Port]) -> tuple[Port, ...]:
-        """The port of each input of a term."""
-        ports = self.ports
-        return tuple(
-            ports[value[0]] if len(value) == 1 else self.added(value, term.path) if value else zeros[number]
-            for number, value in enumerate(term.ports)
-        )
-
-    def added(self, value: Value, path: str) -> Port:
-        """The port of a sum; raises CandidateError when its terms have different shapes."""
-        if not value:
-            raise CandidateError(f"{path} is zero whatever comes in")
-        first = self.ports[value[0]]
-        for i in value[1:]:
-            if self.ports[i] != first:
-                raise CandidateError(
-                    f"{path} adds values of one shape, got {first} from {self.paths[value[0]]} "
-                    f"and {self.ports[i]} from {self.paths[i]}"
-                )
-        return first
-
-    def cls(self, term: Term) -> tuple[type[nn.Module], str]:
-        """The class of a term's block and the name it has in the source."""
-        block = term.block.name
-        if block not in self._targets:
-            cls = self.registry.get("block", block).load()
-            if not isinstance(cls, type) or not issubclass(cls, nn.Module):
-                raise CandidateError(f"{term.path}: expected block {block!r} to be a class of nn.Module, got {cls!r}")
-            name = next((name for name, known in self.classes.items() if known is cls), None)
-            if name is None:
-                name = unused(cls.__name__, RESERVED | self.classes.keys())
-                self.classes[name] = cls
-            self._targets[block] = (cls, name)
-        return self._targets[block]
-
-
-def _as_written(architecture: Architecture, registry: Registry, inputs: Sequence[Port]) -> Mapping[str, Sequence[Port]]:
-    """Path -> ports that come in, before anything is simplified away."""
-    steps = _Settling(registry, inputs).steps(flatten(architecture.graph, simplify=False), None)
-    return {step.path: step.incoming for step in steps}
+    plan = replace(plan, normalize=normalize, inner=tuple(known.inner.items()))
+    return Blueprint(architecture, task, plan, known.classes, known.shapes, work.costs)
 
 
 def _check_output(output: Port, task: TaskInfo) -> None:
-    if output != Port("vector", (task.outputs,)):
+    if output != task.output:
         raise CandidateError(
-            f"task {task.name!r} needs a vector (D={task.outputs}) from the network, got {output}; "
+            f"task {task.name!r} needs a {task.output} from the network, got {output}; "
             f"let it end in a head with {task.outputs} outputs"
         )
 

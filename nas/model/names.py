@@ -30,6 +30,16 @@ def attribute(path: str, taken: Container[str]) -> str:
     return unused(f"{name}_" if name in _TAKEN else name, taken)
 
 
+def class_name(path: str) -> str:
+    """The name of the class of a graph that is a parameter, from where it stands.
+
+    >>> class_name("layers/layer0/recurrence/cell")
+    'LayersLayer0RecurrenceCell'
+    """
+    parts = identifier(path).split("_")
+    return identifier("".join(part[:1].upper() + part[1:] for part in parts))
+
+
 def unused(name: str, taken: Container[str]) -> str:
     """`name`, or the first of ``name_2``, ``name_3``, ... that is not taken."""
     found, number = name, 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas.errors import TaskError
-from nas.model.settle import Arguments
+from nas.model.parts import Arguments
 from nas.space.flat import Value
 from nas.space.ports import Port, TaskInfo
 
@@ -49,7 +49,8 @@ class Normalize:
 class Plan:
     """A network's steps in the order they run.
 
-    Values are as in `nas.space.flat`: numbers below ``len(inputs)`` are inputs, the others steps.
+    Values are as in `nas.space.flat`: numbers below ``len(inputs)`` are inputs, the others steps. `inner` are the
+    graphs that blocks take as parameters, by the names of their classes, each before those that use it.
     """
 
     inputs: tuple[str, ...]
@@ -58,6 +59,7 @@ class Plan:
     output: Value
     output_port: Port
     normalize: Normalize | None = None
+    inner: tuple[tuple[str, Plan], ...] = ()
 
     def port(self, term: int) -> Port:
         """The port of an input or of a step's output."""

@@ -7,20 +7,21 @@ mostly made of blocks that were seen before, so that checking it is a few look-u
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from nas.errors import CandidateError
 from nas.model.count import Costs, count_flops, count_params
+from nas.model.parts import Arguments, Part, flops_inside, made
 from nas.space.graph import Block
 from nas.space.ports import KINDS, SAME, Port, kinds_of, kinds_text
 
-Arguments = tuple[tuple[str, Any], ...]
-Key = tuple[type[nn.Module], str, tuple[Port, ...]]
+Ports = tuple[Port, ...]
+Key = tuple[type[nn.Module], str, "_Place"]
 
 REMEMBERED = 20_000
 
@@ -37,16 +38,52 @@ class Settled:
 _known: dict[Key, Settled] = {}
 
 
-def settle(block: Block, cls: type[nn.Module], inputs: tuple[Port, ...], path: str) -> Settled:
-    """The block `cls` for these inputs; raises CandidateError, naming `path`, where it cannot take them."""
-    key = (cls, block.label, inputs)
+def settle(
+    block: Block,
+    cls: type[nn.Module],
+    inputs: Ports,
+    path: str,
+    *,
+    graph: Ports | None = None,
+    graphs: Arguments = (),
+    tied_to: Part | None = None,
+) -> Settled:
+    """The block `cls` for these inputs; raises CandidateError, naming `path`, where it cannot take them.
+
+    graph: what flows into the graph that it stands in; the block's own inputs where it stands alone.
+    graphs: its parameters that are graphs, as parts.  tied_to: the block behind its last input of several.
+    """
+    around = (graph or inputs) if "graph_features" in _constructor(cls) else ()
+    place = _Place(inputs, around, graphs, tied_to)
+    key = (cls, block.label, place)
     found = _known.get(key)
     if found is None:
-        found = _settle(block, cls, inputs, path)
+        found = _settle(block, cls, place, path)
         if len(_known) >= REMEMBERED:
             _known.clear()
         _known[key] = found
     return found
+
+
+def ties(cls: type[nn.Module]) -> bool:
+    """Whether the class shares the weights of the block that gives its last input."""
+    return "tied_to" in _constructor(cls)
+
+
+def graph_ports(block: Block, cls: type[nn.Module], inputs: Ports, name: str, path: str) -> Ports:
+    """What flows into the graph that is parameter `name` of a block: what its class's ``<name>_inputs`` says.
+
+    Raises CandidateError where the class says nothing, or what it says is no list of ports.
+    """
+    try:
+        said = getattr(cls, f"{name}_inputs", None)
+        if said is None:
+            raise _UnfitError(f"its class {cls.__name__} takes no graph as {name!r}: it has no method '{name}_inputs'")
+        known = {**_constructor(cls), **_declared(block), **_filled(cls, _Place(inputs, inputs))}
+        asked = {key: known[key] for key in inspect.signature(said).parameters}
+        return tuple(Port(kind, tuple(shape)) for kind, shape in said(**asked))
+    except Exception as error:
+        raise _unfit(block, inputs, path, error) from error
 
 
 def meta_inputs(ports: Sequence[Port], batch: int) -> list[Tensor]:
@@ -68,21 +105,37 @@ def shape_text(port: Port) -> str:
     return f"({', '.join(['B', *map(str, port.shape)])})"
 
 
-def _settle(block: Block, cls: type[nn.Module], inputs: tuple[Port, ...], path: str) -> Settled:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a block stands: what comes in, what comes into its graph, and the modules that it is given."""
+
+    inputs: Ports
+    graph: Ports
+    graphs: Arguments = ()
+    tied_to: Part | None = None
+
+
+def _settle(block: Block, cls: type[nn.Module], place: _Place, path: str) -> Settled:
+    inputs = place.inputs
     _check_kinds(block, inputs, path)
     try:
-        arguments = _arguments(block, cls, inputs)
+        arguments = _arguments(block, cls, place)
         with torch.device("meta"):
-            module = cls(**dict(arguments)).eval()
+            module = cls(**made(arguments)).eval()
         with torch.no_grad():
             given = module(*meta_inputs(inputs, 2))
         output = _output(block, given, inputs)
-        costs = Costs(count_params(module), count_flops(module, meta_inputs(inputs, 1)))
+        flops_inside(module)
+        flops = count_flops(module, meta_inputs(inputs, 1)) + flops_inside(module)
     except Exception as error:
-        coming = " and ".join(map(str, inputs))
-        why = str(error) if isinstance(error, _UnfitError) else f"{type(error).__name__}: {error}"
-        raise CandidateError(f"{path}: block {block} cannot take {coming}: {why}") from error
-    return Settled(arguments, output, costs)
+        raise _unfit(block, inputs, path, error) from error
+    return Settled(arguments, output, Costs(count_params(module), flops))
+
+
+def _unfit(block: Block, inputs: Ports, path: str, error: Exception) -> CandidateError:
+    coming = " and ".join(map(str, inputs))
+    why = str(error) if isinstance(error, _UnfitError) else f"{type(error).__name__}: {error}"
+    return CandidateError(f"{path}: block {block} cannot take {coming}: {why}")
 
 
 class _UnfitError(Exception):
@@ -121,47 +174,65 @@ def _is_float(given: Tensor) -> bool:
     return given.dtype.is_floating_point
 
 
-def _arguments(block: Block, cls: type[nn.Module], inputs: tuple[Port, ...]) -> Arguments:
-    """What `cls` is called with: shapes it asks for, and parameters that differ from its own defaults."""
+def _arguments(block: Block, cls: type[nn.Module], place: _Place) -> Arguments:
+    """What `cls` is called with: what it asks to be filled, and parameters that differ from its own defaults."""
     defaults = _constructor(cls)
-    shapes = {name: FILLED[name](inputs) for name in defaults if name in FILLED}
-    parameters = {**block.signature.parameters, **dict(block.params)}
+    filled = _filled(cls, place)
+    parameters = _declared(block) | dict(place.graphs)
     for name in parameters:
         if name not in defaults or name in FILLED:
             taken = ", ".join(name for name in defaults if name not in FILLED) or "none"
             raise _UnfitError(f"its class {cls.__name__} has no parameter {name!r} to give; it takes {taken}")
     for name, default in defaults.items():
-        if default is inspect.Parameter.empty and name not in shapes and name not in parameters:
+        if default is inspect.Parameter.empty and name not in filled and name not in parameters:
             raise _UnfitError(f"its class {cls.__name__} asks for {name!r}, which the block does not declare")
     given = {name: value for name, value in parameters.items() if not _same(value, defaults[name])}
-    return (*shapes.items(), *((name, given[name]) for name in defaults if name in given))
+    return (*filled.items(), *((name, given[name]) for name in defaults if name in given))
+
+
+def _declared(block: Block) -> dict[str, object]:
+    return {**block.signature.parameters, **dict(block.params)}
+
+
+def _filled(cls: type[nn.Module], place: _Place) -> dict[str, object]:
+    defaults = _constructor(cls)
+    filled = {name: FILLED[name](place) for name in defaults if name in FILLED}
+    return {name: value for name, value in filled.items() if not _same(value, defaults[name])}
 
 
 def _same(value: object, default: object) -> bool:
     return type(value) is type(default) and value == default
 
 
-def _constructor(cls: type[nn.Module]) -> dict[str, object]:
+_constructors: WeakKeyDictionary[type[nn.Module], Mapping[str, object]] = WeakKeyDictionary()
+
+
+def _constructor(cls: type[nn.Module]) -> Mapping[str, object]:
     """The names that the constructor takes, with their defaults."""
-    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = list(inspect.signature(cls).parameters.values())
-    return {p.name: p.default for p in parameters if p.kind in by_name}
+    if cls not in _constructors:
+        by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = list(inspect.signature(cls).parameters.values())
+        _constructors[cls] = {p.name: p.default for p in parameters if p.kind in by_name}
+    return _constructors[cls]
 
 
-def _axis(kinds: tuple[str, ...], axis: int, name: str) -> Callable[[tuple[Port, ...]], object]:
-    def read(inputs: tuple[Port, ...]) -> int:
-        if inputs[0].kind not in kinds:
+def _axis(kinds: tuple[str, ...], axis: int, name: str) -> Callable[[_Place], object]:
+    def read(place: _Place) -> int:
+        first = place.inputs[0]
+        if first.kind not in kinds:
             raise _UnfitError(f"its class asks for {name!r}, which only {kinds_text(kinds)} has")
-        return inputs[0].shape[axis]
+        return first.shape[axis]
 
     return read
 
 
-FILLED: dict[str, Callable[[tuple[Port, ...]], object]] = {
+FILLED: dict[str, Callable[[_Place], object]] = {
     "in_channels": _axis(("image",), 0, "in_channels"),
     "in_features": _axis(("sequence", "vector"), -1, "in_features"),
     "in_length": _axis(("sequence", "tokens"), 0, "in_length"),
-    "in_shape": lambda inputs: inputs[0].shape,
-    "in_shapes": lambda inputs: tuple(port.shape for port in inputs),
+    "in_shape": lambda place: place.inputs[0].shape,
+    "in_shapes": lambda place: tuple(port.shape for port in place.inputs),
+    "graph_features": lambda place: place.graph[-1].width,
+    "tied_to": lambda place: place.tied_to,
 }
-"""Arguments that are filled from the shapes that come in, never by a space."""
+"""Arguments that are filled from where the block stands, never by a space."""

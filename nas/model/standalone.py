@@ -23,7 +23,7 @@ def standalone_source(blueprint: Blueprint) -> str:
 
     Raises ExportError for a block whose source cannot be found or needs anything else.
     """
-    extract = Extract(reserved=("Network", "load"))
+    extract = Extract(reserved=("Network", "load", *(name for name, _ in blueprint.plan.inner)))
     extract.bring("import torch", "from torch import nn", "from pathlib import Path")
     for name, cls in blueprint.classes.items():
         extract.add(cls, name)

@@ -1,4 +1,4 @@
-"""From a plan to source: the class `Network`, whose forward is one line a block."""
+"""From a plan to source: the class `Network`, and those of graphs inside it; their forwards have one line a block."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from nas.model.dataflow import Operand, Statement, program, read_by
 from nas.model.names import identifier, unused
+from nas.model.parts import Part
 from nas.model.plan import RESERVED, Plan, Step
 from nas.model.settle import shape_text
 from nas.space.flat import Value
@@ -17,11 +18,16 @@ WIDTH = 120
 INDENT = " " * 8
 
 
-def write_class(plan: Plan) -> str:
-    """The source of `Network`; it needs `torch`, `nn` and the block classes in scope."""
+def write_source(plan: Plan) -> str:
+    """The source of `Network` and, before it, of the graphs inside it; it needs `torch`, `nn` and the block classes."""
+    return "\n\n".join(write_class(part, name) for name, part in (*plan.inner, ("Network", plan)))
+
+
+def write_class(plan: Plan, name: str) -> str:
+    """The source of one class."""
     coming = ", ".join(str(port) for port in plan.input_ports)
     lines = [
-        "class Network(nn.Module):",
+        f"class {name}(nn.Module):",
         f'    """{coming} -> {plan.output_port}."""',
         "",
         "    def __init__(self) -> None:",
@@ -40,6 +46,8 @@ def literal(value: object) -> str:
     >>> literal((1, "relu", None, 0.5))
     '(1, "relu", None, 0.5)'
     """
+    if isinstance(value, Part):
+        return value.text
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (tuple, list)):

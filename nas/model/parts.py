@@ -1,0 +1,64 @@
+"""Arguments of blocks that are modules themselves: graphs of their own, and other blocks whose weights are shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.model.count import Costs
+from nas.space.ports import Port
+
+Arguments = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A module as an argument: how source says it, and what it is while shapes are settled on the meta device."""
+
+    text: str
+    cls: type[nn.Module]
+    arguments: Arguments
+
+    def make(self) -> nn.Module:
+        """A module of its shape."""
+        return self.cls(**made(self.arguments))
+
+
+def made(arguments: Arguments) -> dict[str, Any]:
+    """The arguments by name, with modules in the place of parts."""
+    return {name: value.make() if isinstance(value, Part) else value for name, value in arguments}
+
+
+class StandIn(nn.Module):
+    """A settled graph that gives its output's shape and does none of its work, however often a block runs it.
+
+    It learns as many numbers as the graph; `examples` counts what it is run on, so that operations can be multiplied.
+    """
+
+    def __init__(self, *, inputs: tuple[Port, ...], output: Port, costs: Costs) -> None:
+        super().__init__()
+        self.inputs, self.output, self.costs = inputs, output, costs
+        self.weight = nn.Parameter(torch.empty(costs.params))
+        self.examples = 0
+
+    def forward(self, *given: Tensor) -> Tensor:
+        """What the graph would give; raises ValueError for other inputs than it was settled for."""
+        shapes = [tuple(tensor.shape[1:]) for tensor in given]
+        if shapes != [port.shape for port in self.inputs]:
+            raise ValueError(f"expected {', '.join(map(str, self.inputs))} for its graph, got shapes {shapes}")
+        batch = given[0].shape[0]
+        self.examples += batch
+        return torch.empty((batch, *self.output.shape), device=given[0].device)
+
+
+def flops_inside(module: nn.Module) -> int:
+    """The operations of all graphs in `module` for the examples they were run on since they were last asked."""
+    total = 0
+    for part in module.modules():
+        if isinstance(part, StandIn):
+            total += part.examples * part.costs.flops
+            part.examples = 0
+    return total
