@@ -137,7 +137,14 @@ class Registrar:
         """A block: an `nn.Module` class (named by a string, so that torch stays unloaded) and its declaration.
 
         `parameters` are the constructor's keyword arguments with their defaults. Arguments called `in_channels`,
-        `in_features`, `in_length`, `in_shape` or `in_shapes` are filled from the shapes that come in, never by a space.
+        `in_features`, `in_length`, `in_shape` or `in_shapes` are filled from the shapes that come in, never by a space;
+        `graph_features` is the width of the last input of the graph that the block stands in.
+
+        A parameter that may be a graph (a recurrent cell's) reaches the constructor as a module; a static method
+        ``<parameter>_inputs`` of the class says what flows into it, as ``[("vector", (D,)), ...]``, from any of the
+        constructor's arguments. An argument ``tied_to: nn.Module | None = None`` is the module of the block that gives
+        the last of several inputs, to share its weights: read them in forward, and keep it in a tuple, so that it is no
+        submodule of yours and they are saved and counted once.
         """
         signature = Signature(name, inputs, output, parameters or {}, Traits(role, keeps_zero))
         self._add("block", name, target, summary, signature=signature)

@@ -111,7 +111,10 @@ def check_keeps_zero_as_declared(case: Case) -> None:
 
 
 def check_role_is_true(case: Case) -> None:
-    """What a role says holds for numbers: identity, zero, sum; symmetric blocks do not see their inputs' order."""
+    """What a role says holds for numbers: identity, zero, sum; symmetric blocks do not see their inputs' order.
+
+    Weights that a symmetric block has for each input are in a ParameterList or ModuleList and move with the inputs.
+    """
     import torch
 
     role = signature(case).traits.role
@@ -132,7 +135,20 @@ def _by_role(role: Role, module: nn.Module, given: list[Tensor]) -> Tensor:
         return given[0] * 0
     if role == "sum":
         return sum(given[1:], start=given[0])
-    return given[0] if role == "identity" else cast("Tensor", module(*reversed(given)))
+    if role == "identity":
+        return given[0]
+    _turn_round(module)
+    return cast("Tensor", module(*reversed(given)))
+
+
+def _turn_round(module: nn.Module) -> None:
+    """The weights of each input in the opposite order."""
+    from torch import nn
+
+    for part in module.modules():
+        if isinstance(part, (nn.ParameterList, nn.ModuleList)):
+            for i, item in enumerate(reversed(list(part))):
+                part[i] = item
 
 
 def check_every_weight_learns(case: Case) -> None:
