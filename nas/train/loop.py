@@ -110,9 +110,10 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    fused = True if learned[0].device.type == "cpu" else None  # on a GPU torch itself takes many tensors at a time
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, recipe.lr, fused=True)
-    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+        return torch.optim.AdamW(groups, recipe.lr, fused=fused)
+    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=recipe.momentum > 0, fused=fused)
 
 
 def cosine_with_warmup(steps: int, warmup: int) -> Callable[[int], float]:

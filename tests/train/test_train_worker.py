@@ -214,3 +214,21 @@ def test_digits_are_learned(registry: Registry, tmp_path: Path) -> None:
     from nas.train.task import open_task
 
     assert evaluate_test(load_trained(config, best, 0), open_task(registry, "digits"))["test_accuracy"] > 0.93
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_resumes_and_hands_over(
+    config: Config, architecture: Architecture, array_task: ArrayTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config |= {"device": "cuda", "recipe": {"epochs": 4, "batch_size": 16, "augment": "crop,flip,cutout"}}
+    worker = Worker(config)
+    assert worker.data.x[0].device.type == "cuda"
+    list(islice(worker.trial(job(architecture)), 2))
+    assert [m["epoch"] for m in worker.trial(job(architecture, resume=True))] == [2, 3, 4]
+    monkeypatch.setattr("nas.train.data.SHARE_OF_FREE_MEMORY", 0)
+    outside = Worker(config)
+    assert outside.data.x[0].device.type == "cpu"
+    assert len(list(outside.trial(job(architecture, 1)))) == 4
+    network = load_trained(config, architecture, 0)
+    assert evaluate_test(network, array_task)["test_accuracy"] > 0.4
+    assert evaluate_test(network, array_task, "cuda")["test_accuracy"] > 0.4
