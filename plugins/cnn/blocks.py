@@ -318,6 +318,33 @@ class Reduction(nn.Module):
         return out
 
 
+class FactorizedReduce(nn.Module):
+    """Half the height and width and no window: (B, C, H, W) -> (B, channels, H/2, W/2).
+
+    Activation, then two pointwise convolutions of stride 2, one of them a pixel further right and down, side by side,
+    then batch normalisation (Liu et al. 2019, DARTS); what a skip becomes where a cell halves the image.
+
+    Raises ValueError for an odd number of channels or an unknown activation.
+    """
+
+    def __init__(self, *, in_channels: int, channels: int | None = None, activation: str = "relu") -> None:
+        super().__init__()
+        channels = channels or in_channels
+        if channels % 2:
+            raise ValueError(f"expected an even number of channels, of which each half is made, got {channels}")
+        self.act = make_activation(activation)
+        self.even = conv2d(in_channels, channels // 2, 1, stride=2)
+        self.odd = conv2d(in_channels, channels // 2, 1, stride=2)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, channels, H/2, W/2)."""
+        x = self.act(x)
+        moved = nn.functional.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
+        out: Tensor = self.norm(torch.cat([self.even(x), self.odd(moved)], dim=1))
+        return out
+
+
 class Classifier(nn.Module):
     """Global average pooling, dropout, linear: (B, C, H, W) -> (B, classes).
 
