@@ -118,7 +118,7 @@ class Architecture:
 
             for body in data["graphs"]:
                 nodes = [Node(name, element(said), tuple(inputs)) for name, said, inputs in body["nodes"]]
-                graphs.append(Graph.checked(body["inputs"], nodes, body["output"]))
+                graphs.append(Graph.checked(body["inputs"], nodes, body["output"], dangling=True))
             return cls(graphs[data["root"]], dict(data["decisions"]))
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise SpaceError(f"the architecture is incomplete or damaged: {error!r}") from error

@@ -27,7 +27,7 @@ class Traits:
     """What a block declares about the function it computes; the identity of architectures rests on it.
 
     role: ``identity`` gives its input; ``zero`` gives zeros whatever comes; ``sum`` adds its inputs;
-        ``symmetric`` does not see the order of its inputs.
+        ``symmetric`` does not see the order of its inputs, if weights that it has for each input move with them.
     keeps_zero: gives zeros for zeros (at initialisation, for a block with learned shifts).
     """
 
@@ -195,8 +195,11 @@ class Graph:
         return digest(self)
 
     @staticmethod
-    def checked(inputs: Iterable[str], nodes: Iterable[Node], output: str) -> Graph:
-        """A graph from parts that may be wrong; see the class for what is refused."""
+    def checked(inputs: Iterable[str], nodes: Iterable[Node], output: str, *, dangling: bool = False) -> Graph:
+        """A graph from parts that may be wrong; see the class for what is refused.
+
+        dangling: whether there may be nodes that nothing uses, which a choice of inputs has passed by.
+        """
         inputs, nodes = tuple(inputs), list(nodes)
         names = [*inputs, *(node.name for node in nodes)]
         for name in names:
@@ -217,8 +220,9 @@ class Graph:
             cycle = [a for a, _ in nx.find_cycle(flow)]
             raise SpaceError(f"the graph has a cycle: {' -> '.join([*cycle, cycle[0]])}")
         used = nx.ancestors(flow, output) | {output}
-        if dangling := [node.name for node in nodes if node.name not in used]:
-            raise SpaceError(f"node {dangling[0]!r} is dangling: nothing leads from it to {output!r}")
+        unused = [node.name for node in nodes if node.name not in used]
+        if unused and not dangling:
+            raise SpaceError(f"node {unused[0]!r} is dangling: nothing leads from it to {output!r}")
         rank = {name: i for i, name in enumerate(names)}
         order = nx.lexicographical_topological_sort(flow, key=rank.__getitem__)
         by_name = {node.name: node for node in nodes}
