@@ -17,7 +17,13 @@ def count_assignments(decisions: Sequence[Decision], first: Sequence[int]) -> in
 
     @cache
     def reach(i: int) -> frozenset[int]:
-        return frozenset({i}).union(*(reach(kid) for kids in decisions[i].opens for kid in kids))
+        """What decision `i` may open, itself too; a label may stand below itself, where it is decided already."""
+        found, todo = {i}, [i]
+        while todo:
+            fresh = {kid for kids in decisions[todo.pop()].opens for kid in kids} - found
+            found |= fresh
+            todo += fresh
+        return frozenset(found)
 
     def groups(open_: frozenset[int]) -> list[frozenset[int]]:
         """`open_` split so that decisions of different groups never open the same one."""

@@ -42,45 +42,73 @@ def flatten(graph: Graph, *, simplify: bool = True) -> Flat:
     that nothing uses are gone. The function that the network computes stays the same. As written, every node stays a
     term and no value has more than one.
     """
-    k = len(graph.inputs)
-    terms: list[Term] = []
-    output = _evaluate(graph, [(i,) for i in range(k)], "", terms, k, simplify)
-    return _drop_dead(Flat(graph.inputs, terms, output)) if simplify else Flat(graph.inputs, terms, output)
+    return _Flattening(simplify).whole(graph)
 
 
-def _evaluate(
-    graph: Graph,
-    args: list[Value],
-    path: str,
-    terms: list[Term],
-    k: int,
-    simplify: bool,
-) -> Value:
-    env = dict(zip(graph.inputs, args, strict=True))
-    for name, op, inputs in graph.nodes:
-        values = [env[i] for i in inputs]  # type: ignore[union-attr]
-        if type(op) is Graph:
-            env[name] = _evaluate(op, values, f"{path}{name}/", terms, k, simplify)
-            continue
-        assert type(op) is Block, f"{path}{name} still holds a {type(op).__name__}"
-        if simplify:
-            traits = op.signature.traits
-            role = traits.role
-            if role == "identity":
-                env[name] = values[0]
+class _Flattening:
+    """Goes through a graph and those inside it; one that stands in several places is simplified once, then copied."""
+
+    def __init__(self, simplify: bool) -> None:
+        self.simplify = simplify
+        self.copies: dict[int, Flat | None] = {}
+
+    def whole(self, graph: Graph) -> Flat:
+        """The graph by itself, its inputs terms 0..k-1."""
+        k = len(graph.inputs)
+        terms: list[Term] = []
+        output = self.into(terms, k, graph, [(i,) for i in range(k)], "")
+        flat = Flat(graph.inputs, terms, output)
+        return _drop_dead(flat) if self.simplify else flat
+
+    def into(self, terms: list[Term], k: int, graph: Graph, args: list[Value], path: str) -> Value:
+        """Adds the terms of a graph whose inputs have the values `args`; gives its output's value."""
+        env = dict(zip(graph.inputs, args, strict=True))
+        for name, op, inputs in graph.nodes:
+            if type(op) is Graph:
+                env[name] = self.inner(terms, k, op, [env[i] for i in inputs], f"{path}{name}/")  # type: ignore[union-attr]
                 continue
-            if role == "zero":
-                env[name] = ()
-                continue
-            if role == "sum":
-                env[name] = tuple(sorted(i for v in values for i in v))
-                continue
-            if traits.keeps_zero and not any(values):
-                env[name] = ()
-                continue
-        env[name] = (k + len(terms),)
-        terms.append(Term(path + name, op, tuple(values)))
-    return env[graph.output]
+            assert type(op) is Block, f"{path}{name} still holds a {type(op).__name__}"
+            values = tuple([env[i] for i in inputs])  # type: ignore[union-attr]
+            if self.simplify:
+                traits = op.signature.traits
+                role = traits.role
+                if role == "identity":
+                    env[name] = values[0]
+                    continue
+                if role == "sum":
+                    env[name] = tuple(sorted([i for v in values for i in v]))
+                    continue
+                if role == "zero" or (traits.keeps_zero and not any(values)):
+                    env[name] = ()
+                    continue
+            env[name] = (k + len(terms),)
+            terms.append(Term(path + name, op, values))
+        return env[graph.output]
+
+    def inner(self, terms: list[Term], k: int, graph: Graph, args: list[Value], path: str) -> Value:
+        """A graph inside another: copied where it was met before, for what it becomes depends on zeros alone."""
+        key = id(graph)
+        if key not in self.copies or not all(args):
+            self.copies.setdefault(key, None)
+            return self.into(terms, k, graph, args, path)
+        copy = self.copies[key]
+        if copy is None:
+            copy = self.copies[key] = self.whole(graph)
+        shift = k + len(terms) - len(args)
+        for suffix, block, ports in copy.terms:
+            terms.append(Term(path + suffix, block, tuple([_moved(port, args, shift) for port in ports])))
+        return _moved(copy.output, args, shift)
+
+
+def _moved(port: Value, args: list[Value], shift: int) -> Value:
+    """A value of a copied graph: its inputs are `args`, its terms come later by `shift`."""
+    k = len(args)
+    if not port or port[0] >= k:
+        return tuple([j + shift for j in port])
+    if len(port) == 1:
+        return args[port[0]]
+    before = sorted([i for j in port if j < k for i in args[j]])
+    return (*before, *[j + shift for j in port if j >= k])
 
 
 def _drop_dead(flat: Flat) -> Flat:

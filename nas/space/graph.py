@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 import networkx as nx
@@ -100,9 +101,9 @@ class Block:
         return f"{self.name}({','.join(given)})" if given else self.name
 
     @cached_property
-    def label_bytes(self) -> bytes:
-        """`label` for hashing."""
-        return self.label.encode()
+    def code(self) -> bytes:
+        """16 bytes that stand for `label`."""
+        return blake2b(self.label.encode(), digest_size=16).digest()
 
     def __str__(self) -> str:
         return self.label

@@ -1,0 +1,170 @@
+"""Writing a small graph down in an order that its structure alone decides.
+
+Every term gets a colour: a 64-bit number of its block and what it reads, so that terms of different structure mostly
+differ. Where two share one, colours take in who reads them; where that leaves a tie, refinement goes on in both
+directions and the ties that are left are searched (McKay & Piperno, Practical graph isomorphism II, 2014). A collision
+of colours costs time and never correctness: the certificate is a hash of the graph as written, which is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+Value = tuple[int, ...]
+Row = tuple[bytes, tuple[Value, ...], bool]
+"""A term: its block's code, the value on each of its ports, whether the ports have no order."""
+
+MASK = (1 << 64) - 1
+ODD = 0x9E3779B97F4A7C15
+
+
+def certificate(rows: Sequence[Row], k: int, output: Value) -> bytes:
+    """16 bytes, equal exactly for isomorphic graphs; inputs 0..k-1 keep their numbers, the terms after them do not."""
+    graph = _Graph(rows, k, output)
+    colours = graph.upward()
+    if len(set(colours)) < len(colours):
+        colours = graph.downward(colours)
+    if len(set(colours)) == len(colours):
+        return blake2b(graph.written(colours), digest_size=16).digest()
+    return blake2b(graph.search(colours), digest_size=16).digest()
+
+
+def _mix(colour: int) -> int:
+    """A permutation of 64 bits in which every bit moves every other (Steele et al., SplitMix, 2014)."""
+    colour = (colour ^ colour >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    colour = (colour ^ colour >> 27) * 0x94D049BB133111EB & MASK
+    return colour ^ colour >> 31
+
+
+class _Graph:
+    """The terms with their codes as numbers, and who reads whom."""
+
+    def __init__(self, rows: Sequence[Row], k: int, output: Value) -> None:
+        self.rows, self.k, self.output = rows, k, output
+        self.codes = [int.from_bytes(code[:8], "big") for code, _, _ in rows]
+        self.inputs = [_mix(i + 1) for i in range(k)]
+        self._users: list[list[tuple[int, int]]] | None = None
+
+    @property
+    def users(self) -> list[list[tuple[int, int]]]:
+        """Who reads each term and on which port, counted from 1; port 0 where ports have no order."""
+        if self._users is None:
+            self._users = [[] for _ in range(self.k + len(self.rows))]
+            for i, (_, ports, symmetric) in enumerate(self.rows, self.k):
+                for p, port in enumerate(ports, 1):
+                    for j in port:
+                        self._users[j].append((i, 0 if symmetric else p))
+        return self._users
+
+    def upward(self) -> list[int]:
+        """Colours from the inputs on: equal for equal expressions."""
+        colours = list(self.inputs)
+        add = colours.append
+        for code, (_, ports, symmetric) in zip(self.codes, self.rows, strict=True):
+            if len(ports) == 1:
+                port = ports[0]
+                said = colours[port[0]] if len(port) == 1 else _mix(sum([colours[j] for j in port]) & MASK)
+                add(_mix((said * ODD ^ code) & MASK))
+            else:
+                add(_mix(self._read(colours, ports, symmetric) ^ code))
+        return colours
+
+    def _read(self, colours: list[int], ports: tuple[Value, ...], symmetric: bool) -> int:
+        said = 1
+        for port in ports:
+            value = _mix(len(port) + sum([colours[j] for j in port]) & MASK)
+            said = said + value if symmetric else said * ODD + value
+        return said & MASK
+
+    def downward(self, up: list[int]) -> list[int]:
+        """Colours that also take in who reads a term, and who reads those."""
+        down = list(up)
+        users = self.users
+        for i in range(len(up) - 1, self.k - 1, -1):
+            said = up[i] + self.output.count(i)
+            for user, port in users[i]:
+                said += _mix((down[user] + port * ODD) & MASK)
+            down[i] = _mix(said & MASK)
+        down[: self.k] = self.inputs
+        return down
+
+    def refine(self, colours: list[int]) -> list[int]:
+        """The coarsest equitable colouring finer than `colours`."""
+        classes = len(set(colours))
+        while True:
+            new = colours[: self.k]
+            for i, (_, ports, symmetric) in enumerate(self.rows, self.k):
+                said = (colours[i] * ODD ^ self._read(colours, ports, symmetric)) & MASK
+                for user, port in self.users[i]:
+                    said += _mix((colours[user] + port * ODD) & MASK)
+                new.append(_mix((said + self.output.count(i)) & MASK))
+            colours = new
+            if (count := len(set(colours))) == classes:
+                return colours
+            classes = count
+
+    def written(self, colours: list[int]) -> bytes:
+        """The graph in words, its terms in the order of their colours, which must all differ."""
+        k = self.k
+        order = sorted(range(k, len(colours)), key=colours.__getitem__)
+        number = [*range(k), *order]
+        for n, i in enumerate(order, k):
+            number[i] = n
+        said: list[object] = []
+        for i in order:
+            code, ports, symmetric = self.rows[i - k]
+            if len(ports) == 1 and len(ports[0]) == 1:
+                said += (code, number[ports[0][0]])
+                continue
+            values = [sorted([number[j] for j in port]) for port in ports]
+            said += (code, sorted(values) if symmetric else values)
+        return repr((said, sorted([number[j] for j in self.output]))).encode()
+
+    def search(self, colours: list[int]) -> bytes:
+        """The smallest writing over all ways to break the ties, branches that an automorphism repeats left out."""
+        colours = self.refine(colours)
+        tie = self._tie(colours)
+        if tie is None:
+            return self.written(colours)
+        if self._twins(tie):
+            return self.search(_singled(colours, tie))
+        best: bytes | None = None
+        seen: set[bytes] = set()
+        for member in tie:
+            single = _singled(colours, [member])
+            greedy = self._greedy(single)
+            if greedy not in seen:
+                seen.add(greedy)
+                found = self.search(single)
+                best = found if best is None else min(best, found)
+        assert best is not None
+        return best
+
+    def _greedy(self, colours: list[int]) -> bytes:
+        """One leaf of the search below `colours`; two branches with equal leaves are images of each other."""
+        colours = self.refine(colours)
+        while (tie := self._tie(colours)) is not None:
+            colours = self.refine(_singled(colours, tie if self._twins(tie) else tie[:1]))
+        return self.written(colours)
+
+    def _tie(self, colours: list[int]) -> list[int] | None:
+        places: dict[int, list[int]] = {}
+        for i, colour in enumerate(colours):
+            places.setdefault(colour, []).append(i)
+        tied = [(len(where), colour) for colour, where in places.items() if len(where) > 1]
+        return places[min(tied)[1]] if tied else None
+
+    def _twins(self, tie: list[int]) -> bool:
+        """Whether the tied terms read the same and are read by the same: any order of them is as good as another."""
+        first = tie[0]
+        read, users = self.rows[first - self.k], sorted(self.users[first])
+        return all(self.rows[i - self.k] == read and sorted(self.users[i]) == users for i in tie[1:])
+
+
+def _singled(colours: list[int], members: list[int]) -> list[int]:
+    """The members each in a class of its own, in their order."""
+    new = list(colours)
+    for n, member in enumerate(members, 1):
+        new[member] = _mix(new[member] + n * ODD & MASK)
+    return new
