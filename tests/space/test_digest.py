@@ -11,7 +11,7 @@ from collections import defaultdict
 
 import networkx as nx
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_graphs import ADD, BIAS, CAT, CONV, GATE, JOIN, POOL, SKIP, ZERO, drawn, graphs, inline, isomorphic, shuffled
 
@@ -41,6 +41,32 @@ def test_nesting_does_not_matter(one: Graph, other: Graph, third: Graph, rng: ra
     for made in (row, fork, chain(a=fork, b=row)):
         flat = inline(made)
         assert digest(made) == digest(flat) == digest(shuffled(made, rng)) == digest(shuffled(flat, rng))
+
+
+MULTIPLES = (BIAS(), ZERO(), ADD(), ADD(), CONV(), SKIP(), JOIN())
+
+
+@settings(max_examples=300)
+@given(*[graphs(most=5, ops=MULTIPLES)] * 3, st.randoms(use_true_random=False))
+def test_nesting_of_multiples_and_constants_does_not_matter(
+    one: Graph, other: Graph, third: Graph, rng: random.Random
+) -> None:
+    made = chain(a=one, b=other, c=chain(d=third, e=one))
+    flat = inline(made)
+    assert digest(made) == digest(flat) == digest(shuffled(flat, rng))
+
+
+def test_what_follows_a_multiple_is_cut_alike_however_nested() -> None:
+    double = graph(["x"], {"s": (ADD(), ("x", "x"))}, "s")
+    after = graph(["x"], {"j": (JOIN(), "x"), "s": (ADD(), ("x", "j", "j"))}, "s")
+    made = chain(a=double, b=after, c=double, d=CONV())
+    assert digest(made) == digest(inline(made))
+
+
+def test_constants_that_are_added_one_by_one_are_cut_alike_however_nested() -> None:
+    nodes = {"z": (ZERO(), "x"), "c": (BIAS(), "z"), "s": (ADD(), ("x", "c"))}
+    made = chain(a=CONV(), b=graph(["x"], nodes, "s"), c=graph(["x"], nodes, "s"), d=CONV())
+    assert digest(made) == digest(inline(made))
 
 
 @given(graphs(most=6), st.randoms(use_true_random=False))
