@@ -8,10 +8,13 @@ out. Each function of `TABLES` converts every row of one table, compiles it on t
 
 from __future__ import annotations
 
+import gzip
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,8 @@ from rich.table import Column, Table
 from nas.model import blueprint
 from nas.plugin.build import build_space
 from nas.plugin.manager import create_manager
-from nas.space.graph import Scalar
+from nas.plugin.registry import Blocks
+from nas.space.graph import Block, Graph, Scalar, graph
 from nas.space.ports import Port, TaskInfo
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
@@ -64,8 +68,91 @@ def hwgpt_decisions(rows: Mapping[str, Any]) -> Iterator[dict[str, Scalar]]:
         yield decisions
 
 
+RECIPE_OPS = {
+    "linear": "cell_linear",
+    "blend": "blend",
+    "elementwise_prod": "product",
+    "elementwise_sum": "add",
+    "activation_tanh": "tanh",
+    "activation_sigm": "sigmoid",
+    "activation_leaky_relu": "leaky_relu",
+}
+Recipe = Mapping[str, Mapping[str, Any]]
+
+
+def nas_bench_nlp(folder: Path, step: int = 1) -> Agreement:
+    """NAS-Bench-NLP (Klyuchnikov et al., IEEE Access 2022): cells of the space `recurrent_cell`; every `step`-th row.
+
+    Embedding 400 wide and tied, layers 600, 600 and 400 wide, WikiText-2's 33,278 tokens.
+    """
+    registry = create_manager().registry
+    task = TaskInfo("wikitext2", (Port("tokens", (4,)),), 33_278, "token", vocabulary=33_278)
+    rows = recipes(folder)[::step]
+    nodes = 1 + max(len(recipe) for recipe, _ in rows)
+    spec = f"recurrent_cell:nodes={nodes},layers=3,features=400,hidden=600,states="
+    spaces = {states: build_space(registry, f"{spec}{states}", task) for states in {new_states(row) for row, _ in rows}}
+    converted = equal = 0
+    for recipe, params in rows:
+        space = spaces[new_states(recipe)]
+        architecture = space.architecture(recipe_decisions(recipe), fill=True)
+        same = searched_cell(architecture.graph).digest == recipe_to_cell(recipe, registry.blocks).digest
+        converted += same and architecture in space
+        equal += blueprint(architecture, task, registry).costs.params == params
+    return Agreement(len(rows), converted, equal, "distinct recipes; tied embedding, bias of the decoder")
+
+
+def recipes(folder: Path) -> list[tuple[Recipe, int]]:
+    """The distinct recipes of the table, each with its number of parameters."""
+    with gzip.open(folder / "nbnlp_wikitext2_curves.json.gz", "rt") as file:
+        rows = json.load(file)
+    return list(
+        {json.dumps(row["recepie"], sort_keys=True): (row["recepie"], row["num_params"]) for row in rows}.values()
+    )
+
+
+def new_states(recipe: Recipe) -> int:
+    """How many states a recipe's cell has."""
+    return sum(f"h_new_{i}" in recipe for i in range(len(recipe)))
+
+
+def recipe_to_cell(recipe: Recipe, b: Blocks) -> Graph:
+    """A recipe as the graph of a cell, node by node."""
+    states = range(new_states(recipe))
+    nodes: dict[str, tuple[Block, tuple[str, ...]]] = {
+        name: (b[RECIPE_OPS[said["op"]]](), tuple(said["input"])) for name, said in recipe.items()
+    }
+    nodes["out"] = (b.pack(), tuple(f"h_new_{i}" for i in states))
+    return graph(["x", *(f"h_prev_{i}" for i in states)], nodes, "out")
+
+
+def recipe_decisions(recipe: Recipe) -> dict[str, Scalar]:
+    """A recipe as decisions of `recurrent_cell`; its node 0, which may read no other node, is left unused."""
+    inner = {name: [source for source in said["input"] if source in recipe] for name, said in recipe.items()}
+    called = {name: f"n{i}" for i, name in enumerate(TopologicalSorter(inner).static_order(), 1)}
+    called |= {f"h_prev_{i}": f"h{i}" for i in range(new_states(recipe))}
+    decisions: dict[str, Scalar] = {f"new{i}": called[f"h_new_{i}"] for i in range(new_states(recipe))}
+    for name, said in recipe.items():
+        values = [called[source] for source in said["input"] if source != "x"]
+        reads = "x" * ("x" in said["input"]) + "v" * len(values)
+        decisions[called[name]] = f"{RECIPE_OPS[said['op']]}:{reads}"
+        decisions |= {f"{called[name]}/value{i}": value for i, value in enumerate(values)}
+    return decisions
+
+
+def searched_cell(network: Graph) -> Graph:
+    """The cell of a network of the space `recurrent_cell`."""
+    layers = next(node.op for node in network.nodes if node.name == "layers")
+    assert isinstance(layers, Graph)
+    first = layers.nodes[0].op
+    assert isinstance(first, Block)
+    cell = dict(first.params)["cell"]
+    assert isinstance(cell, Graph)
+    return cell
+
+
 TABLES: dict[str, tuple[str, Callable[[Path], Agreement]]] = {
     "HW-GPT-Bench-S": ("hwgpt_s.npz", hwgpt_s),
+    "NAS-Bench-NLP": ("nbnlp_wikitext2_curves.json.gz", nas_bench_nlp),
 }
 """Title -> the file it needs, and the function that compares."""
 
