@@ -34,7 +34,7 @@ def encoder(b: Blocks, task: TaskInfo, *, width: int = 128, depth: int = 2, drop
         position=position,
         dropout=dropout,
     )
-    words = b.embedding(vocabulary=task.vocabulary, features=features, std=0.02)
+    words = b.embedding(vocabulary=task.vocabulary, features=features, std=0.2)
     classes, each = b.sequence_head(outputs=task.outputs), b.masked_token_head(vocabulary=task.outputs)
     graph = chain(
         embed=words if kinds == ["tokens"] else b.linear(features=features),

@@ -31,7 +31,7 @@ def seq2seq(b: Blocks, task: TaskInfo, *, width: int = 256, dropout: float = 0.0
     shared |= {"activation": choice("activation", "relu", "gelu", "swiglu")}
     layer = b.encoder_layer(**shared, dropout=dropout)
     read, norm = b.cross_decoder_layer(**shared, dropout=dropout), b.final_norm(order=order)
-    embed = b.embedding(vocabulary=task.vocabulary, features=choice("width", width // 2, width, 2 * width), std=0.02)
+    embed = b.embedding(vocabulary=task.vocabulary, features=choice("width", width // 2, width, 2 * width), std=0.2)
     start = chain(embed=embed, positions=b.position_embedding(position=position, dropout=dropout))
 
     def stack(depth: int) -> Graph:

@@ -33,7 +33,7 @@ def two_tower(b: Blocks, task: TaskInfo, *, width: int = 64, dropout: float = 0.
             stages = repeat(chain(down=b.reduction(), block=block), depth, name="stage")
             pixels = b.patch_embedding(patch=1, features=features)
             return chain(stem=b.conv(channels=width // 4), stages=stages, pixels=pixels)
-        words = b.embedding(vocabulary=task.vocabulary, features=features, std=0.02) if kind == "tokens" else linear
+        words = b.embedding(vocabulary=task.vocabulary, features=features, std=0.2) if kind == "tokens" else linear
         layer = b.encoder_layer(heads=choice(f"{name}/heads", 2, 4, 8), dropout=dropout)
         return chain(embed=words, positions=b.position_embedding(), layers=repeat(layer, depth, name="layer"))
 
