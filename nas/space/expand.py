@@ -12,6 +12,7 @@ from operator import itemgetter
 from nas.errors import SpaceError
 from nas.space.graph import Block, Choice, Graph, Node, Repeat, Scalar
 from nas.space.ports import KINDS, SAME, kinds_text
+from nas.space.structure import Structures
 
 Picks = Sequence[int]
 Kinds = frozenset[str]
@@ -79,11 +80,13 @@ class _Expansion:
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
         self.labels: dict[str, tuple[int, Choice, str]] = {}
-        self.known: dict[tuple[str, str, str], _Part] = {}
+        self.known: dict[tuple[int, str, str], _Part] = {}
+        self.structures = Structures()
 
     def element(self, element: object, path: str, prefix: str) -> _Part:
         """Expanded once for all equal elements that share decisions, so that tied copies are built once a sample."""
-        key = (repr(element), prefix, path if _decides_by_place(element) else "")
+        place = path if self.structures.decides_by_place(element) else ""
+        key = (self.structures.number(element), prefix, place)
         if key not in self.known:
             self.known[key] = self._element(element, path, prefix)
         return self.known[key]
@@ -110,7 +113,7 @@ class _Expansion:
             self.labels[label] = (len(self.decisions), choice, path)
             self.decisions.append(Decision(label, choice.names, ((),) * len(choice.names)))
         number, other, place = self.labels[label]
-        if repr(other) != repr(choice):
+        if self.structures.number(other) != self.structures.number(choice):
             raise SpaceError(
                 f"{path or 'the space'}: label {label!r} is used for other options at {place or 'the space'}; "
                 "give one of the two another label"
@@ -213,17 +216,6 @@ def _once(build: Callable[[Picks, Memo], Graph]) -> Build:
         return made
 
     return cached
-
-
-def _decides_by_place(element: object) -> bool:
-    """Whether an untied repeat is in it: its labels carry the path, so that equal ones elsewhere are others."""
-    if isinstance(element, Repeat):
-        return not element.tied or _decides_by_place(element.body)
-    if isinstance(element, Graph):
-        return any(_decides_by_place(node.op) for node in element.nodes)
-    if isinstance(element, Block):
-        return any(_decides_by_place(value) for _, value in element.params)
-    return isinstance(element, Choice) and any(_decides_by_place(option) for option in element.options)
 
 
 def _merge(parts: Iterable[_Part]) -> tuple[int, ...]:

@@ -1,0 +1,67 @@
+"""Numbers that are equal for equal elements of a space, found in one pass over its objects."""
+
+from __future__ import annotations
+
+from nas.space.graph import Block, Choice, Graph, Repeat
+
+
+class Structures:
+    """Gives every structure a number; 1, 1.0 and True are three. An object must stay as long as this does."""
+
+    def __init__(self) -> None:
+        self._of_object: dict[int, int] = {}
+        self._of_structure: dict[tuple[object, ...], int] = {}
+        self._signatures: dict[int, str] = {}
+        self._by_place: dict[int, bool] = {}
+
+    def number(self, element: object) -> int:
+        """The number of what `element` says, however many objects say it."""
+        if not isinstance(element, Block | Choice | Graph | Repeat):
+            return self._numbered((type(element), *self._items(element)))
+        found = self._of_object.get(id(element))
+        if found is None:
+            found = self._of_object[id(element)] = self._numbered(self._structure(element))
+        return found
+
+    def decides_by_place(self, element: object) -> bool:
+        """Whether an untied repeat is in it: its labels carry the path, so that equal ones elsewhere are others."""
+        if not isinstance(element, Block | Choice | Graph | Repeat):
+            return False
+        if (found := self._by_place.get(id(element))) is None:
+            parts = _parts(element)
+            untied = isinstance(element, Repeat) and not element.tied
+            found = self._by_place[id(element)] = untied or any(map(self.decides_by_place, parts))
+        return found
+
+    def _numbered(self, structure: tuple[object, ...]) -> int:
+        return self._of_structure.setdefault(structure, len(self._of_structure))
+
+    def _items(self, element: object) -> tuple[object, ...]:
+        return tuple(map(self.number, element)) if isinstance(element, tuple) else (element,)
+
+    def _structure(self, element: Block | Choice | Graph | Repeat) -> tuple[object, ...]:
+        numbers = tuple(map(self.number, _parts(element)))
+        if isinstance(element, Block):
+            return (Block, self._signature(element), tuple(name for name, _ in element.params), numbers)
+        if isinstance(element, Choice):
+            return (Choice, element.label, tuple((type(name), name) for name in element.names), numbers)
+        if isinstance(element, Repeat):
+            return (Repeat, element.tied, element.name, numbers)
+        return (Graph, element.inputs, element.output, tuple(node.name for node in element.nodes), numbers)
+
+    def _signature(self, block: Block) -> str:
+        """Written once, since all blocks of a name mostly share it."""
+        found = self._signatures.get(id(block.signature))
+        if found is None:
+            found = self._signatures[id(block.signature)] = repr(block.signature)
+        return found
+
+
+def _parts(element: Block | Choice | Graph | Repeat) -> tuple[object, ...]:
+    if isinstance(element, Block):
+        return tuple(value for _, value in element.params)
+    if isinstance(element, Choice):
+        return element.options
+    if isinstance(element, Repeat):
+        return (element.body, element.times)
+    return tuple(part for node in element.nodes for part in (node.op, node.inputs))
