@@ -10,7 +10,7 @@ from typing import Any
 
 import networkx as nx
 
-from nas.errors import SpaceError
+from nas.errors import ConfigError, SpaceError
 from nas.space.digest import digest
 from nas.space.flat import flatten
 from nas.space.graph import Block, Graph, Node, Scalar, Signature, Traits
@@ -120,7 +120,7 @@ class Architecture:
                 nodes = [Node(name, element(said), tuple(inputs)) for name, said, inputs in body["nodes"]]
                 graphs.append(Graph.checked(body["inputs"], nodes, body["output"], dangling=True))
             return cls(graphs[data["root"]], dict(data["decisions"]))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise SpaceError(f"the architecture is incomplete or damaged: {error!r}") from error
 
 

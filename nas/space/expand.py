@@ -20,19 +20,26 @@ Kinds = frozenset[str]
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision: its label, what its options are called, and which decisions each option opens."""
+    """One decision: its label and what its options are called."""
 
     label: str
     names: tuple[Scalar, ...]
-    opens: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A place where decision `number` is taken, and the places that each of its options opens there."""
+
+    number: int
+    opens: tuple[tuple[Place, ...], ...]
 
 
 @dataclass(frozen=True)
 class Expanded:
-    """`first` are the decisions that are always open; `build` gives the graph of complete picks."""
+    """`first` are the places that are always open; `build` gives the graph of complete picks."""
 
     decisions: tuple[Decision, ...]
-    first: tuple[int, ...]
+    first: tuple[Place, ...]
     build: Callable[[Picks], Graph]
 
 
@@ -42,14 +49,14 @@ Build = Callable[[Picks, Memo], object]
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """An expanded element: a constant (`build` is None) or a builder, and the decisions it always opens.
+    """An expanded element: a constant (`build` is None) or a builder, and the places it always opens.
 
-    `table` are the constants that decision `opens[0]` picks from, where there is no more to it.
+    `table` are the constants that the decision at `opens[0]` picks from, where there is no more to it.
     """
 
     constant: object
     build: Build | None
-    opens: tuple[int, ...]
+    opens: tuple[Place, ...]
     table: tuple[object, ...] = ()
 
     def at(self, picks: Picks, memo: Memo) -> object:
@@ -111,7 +118,7 @@ class _Expansion:
         label = prefix + choice.label
         if label not in self.labels:
             self.labels[label] = (len(self.decisions), choice, path)
-            self.decisions.append(Decision(label, choice.names, ((),) * len(choice.names)))
+            self.decisions.append(Decision(label, choice.names))
         number, other, place = self.labels[label]
         if self.structures.number(other) != self.structures.number(choice):
             raise SpaceError(
@@ -121,14 +128,12 @@ class _Expansion:
         return number
 
     def _decide(self, number: int, parts: list[_Part]) -> _Part:
-        """The part that the decision picks; what an option opens adds up over the places where the label stands."""
-        known = self.decisions[number]
-        opens = tuple(tuple(dict.fromkeys([*old, *part.opens])) for old, part in zip(known.opens, parts, strict=True))
-        self.decisions[number] = replace(known, opens=opens)
+        """The part that the decision picks."""
+        place = Place(number, tuple(part.opens for part in parts))
         if all(part.build is None for part in parts):
             table = tuple(part.constant for part in parts)
-            return _Part(None, lambda picks, memo: table[picks[number]], (number,), table)
-        return _Part(None, lambda picks, memo: parts[picks[number]].at(picks, memo), (number,))
+            return _Part(None, lambda picks, memo: table[picks[number]], (place,), table)
+        return _Part(None, lambda picks, memo: parts[picks[number]].at(picks, memo), (place,))
 
     def _block(self, block: Block, path: str, prefix: str) -> _Part:
         parts = [(name, self.element(v, path, prefix)) for name, v in block.params if isinstance(v, Choice | Graph)]
@@ -200,7 +205,7 @@ def _step(name: str, op: _Part, inputs: _Part) -> Node | Callable[[Picks, Memo],
     if op.build is None and inputs.build is None:
         return Node(name, op.constant, inputs.constant)  # type: ignore[arg-type]
     if inputs.build is None and op.table:
-        nodes, number = [Node(name, option, inputs.constant) for option in op.table], op.opens[0]  # type: ignore[arg-type]
+        nodes, number = [Node(name, option, inputs.constant) for option in op.table], op.opens[0].number  # type: ignore[arg-type]
         return lambda picks, memo: nodes[picks[number]]
     return lambda picks, memo: Node(name, op.at(picks, memo), inputs.at(picks, memo))  # type: ignore[arg-type]
 
@@ -218,8 +223,8 @@ def _once(build: Callable[[Picks, Memo], Graph]) -> Build:
     return cached
 
 
-def _merge(parts: Iterable[_Part]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(i for part in parts for i in part.opens))
+def _merge(parts: Iterable[_Part]) -> tuple[Place, ...]:
+    return tuple(dict.fromkeys(place for part in parts for place in part.opens))
 
 
 def _flow(element: object, given: Sequence[Kinds], path: str) -> Kinds:

@@ -44,7 +44,7 @@ class Space:
         self.decisions: tuple[Decision, ...] = self._expanded.decisions
         self._index = {d.label: i for i, d in enumerate(self.decisions)}
         self._counts = [len(d.names) for d in self.decisions]
-        self._flat = not any(kids for d in self.decisions for kids in d.opens)
+        self._flat = not any(kids for place in self._expanded.first for kids in place.opens)
         self._position = [{(type(name), name): i for i, name in enumerate(d.names)} for d in self.decisions]
         try:
             self.reference = self.architecture(reference or {}, fill=True)
@@ -157,12 +157,12 @@ class Space:
         """The picks of all open decisions: as given, or chosen; those that are not open are -1."""
         picks = [-1] * len(given)
         todo = list(reversed(self._expanded.first))
-        decisions = self.decisions
         while todo:
-            i = todo.pop()
+            place = todo.pop()
+            i = place.number
             if picks[i] < 0:
-                picks[i] = pick = given[i] if given[i] >= 0 else choose(i)
-                todo.extend(reversed(decisions[i].opens[pick]))
+                picks[i] = given[i] if given[i] >= 0 else choose(i)
+            todo.extend(reversed(place.opens[picks[i]]))
         return picks
 
     def _all(self, given: Picks) -> Iterator[Picks]:
