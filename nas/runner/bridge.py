@@ -101,7 +101,7 @@ class Bridge:
 
     def guarded(self, told: Callable[..., None], *args: Any) -> None:
         """Calls `told` unless the search is ending; an error of ours ends it, and is not taken for one of a trial."""
-        if self._ending:
+        if self._ending or self._error is not None:
             return
         try:
             told(*args)

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
@@ -18,6 +19,20 @@ from nas.runner.spec import Resources, cores, explain
 OBJECT_STORE_BYTES = 80 * 2**20
 """Only JSON travels, so that Ray's smallest store is enough; it is memory that training can use."""
 
+CALL_SECONDS = 5.0
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "1e9",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+"""Ray without telemetry; Tune without files, handlers and words of its own."""
+
 
 def worker_environment(resources: Resources) -> dict[str, str]:
     """The environment of worker processes."""
@@ -28,18 +43,6 @@ def worker_environment(resources: Resources) -> dict[str, str]:
         # a trial that asked for no GPU sees none
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     }
-
-
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_THRESHOLD_S": "1e9",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 
 
 @contextmanager
@@ -60,8 +63,8 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 class Cluster:
     """Ray for one search: its own on this machine, a running one at an address, or the one this process has.
 
-    `slots` is how many trials run at a time; `owned` whether `close` stops Ray. Raises ConfigError when the cluster does
-    not answer or is too small.
+    `slots` is how many trials run at a time; `owned` whether `close` stops Ray. Raises ConfigError when the cluster
+    does not answer or is too small.
     """
 
     def __init__(self, resources: Resources, *, log_to_driver: bool = False) -> None:
@@ -83,12 +86,13 @@ class Cluster:
         try:
             with environment(QUIET | worker_environment(resources)):
                 if resources.address is not None:
+                    _call(resources.address)
                     ray.init(resources.address, runtime_env={"env_vars": worker_environment(resources)}, **quiet)
                     return
                 store = OBJECT_STORE_BYTES
                 started = ray.init(num_cpus=cores(), include_dashboard=False, object_store_memory=store, **quiet)
-                self._session = started.address_info["session_dir"]
-        except (ConnectionError, RuntimeError, ValueError) as error:
+                self._session = started.address_info["session_dir"]  # type: ignore[attr-defined]
+        except (OSError, RuntimeError, ValueError) as error:
             where = f"a Ray cluster at {resources.address}" if resources.address else "Ray to start on this machine"
             raise ConfigError(f"expected {where}, got {explain(error)}") from error
 
@@ -105,3 +109,15 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _call(address: str) -> None:
+    """Raises OSError when nobody answers, for Ray would try for many minutes."""
+    if address.startswith("ray://"):
+        raise ConfigError(
+            f"expected the address of a cluster that this machine is part of (auto, or host:port), got {address}; "
+            "run the search on the cluster's head, by `ray job submit` from elsewhere"
+        )
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), CALL_SECONDS).close()

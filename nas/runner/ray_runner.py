@@ -15,14 +15,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ray import tune
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining, TrialScheduler
 
 from nas.controller.controller import Controller
 from nas.controller.job import Done
+from nas.errors import ConfigError
 from nas.runner.bridge import Asker, Bridge, Ear, Ender, Leave
 from nas.runner.cluster import QUIET, Cluster, environment, worker_environment
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import WorkerTrainable
+
+PAUSING = (HyperBandScheduler, PopulationBasedTraining)
+"""They hold trials back until others have come as far, while those wait for a free place: with few places for ever."""
 
 
 def run_ray(
@@ -37,9 +41,13 @@ def run_ray(
 
     Ray is started and stopped here unless a `cluster` is given or this process has one. At the deadline and at Ctrl-C
     the search ends at once; trials in flight stay so in the ledger. Raises ConfigError when there is less than
-    `resources`, NasError when workers cannot be made.
+    `resources` or the `scheduler` pauses trials, NasError when workers cannot be made.
     """
     resources = resources or Resources()
+    if isinstance(scheduler, PAUSING):
+        raise ConfigError(
+            f"expected a scheduler that stops trials, such as ASHA, got {type(scheduler).__name__}, which pauses them"
+        )
     with ExitStack() as stack:
         storage = tempfile.mkdtemp(prefix="nas-tune-")
         stack.callback(shutil.rmtree, storage, ignore_errors=True)

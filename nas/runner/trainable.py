@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ class WorkerTrainable(Trainable):
         self._broken = ""
         try:
             said = json.loads(config["worker"])
+            # read by numerical libraries when the worker's module imports them
+            os.environ["OMP_NUM_THREADS"] = str(said["config"]["threads"])
             self._worker = WorkerSpec(said["target"], said["config"]).build()
         except Exception as error:
             self._broken = explain(error)
@@ -49,15 +52,6 @@ class WorkerTrainable(Trainable):
             return _result({}, last=True)
         plain = {name: value if isinstance(value, int) else float(value) for name, value in metrics.items()}
         return _result({"metrics": plain}, last=is_last(plain))
-
-    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Nothing: schedulers that pause trials get by with the worker's own checkpoint."""
-        return {}
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Goes on from the worker's own checkpoint."""
-        self._job["resume"] = True
-        self._epochs = None
 
     def cleanup(self) -> None:
         """Closes the worker."""

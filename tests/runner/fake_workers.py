@@ -1,4 +1,4 @@
-"""Workers without torch, made by runners in the tests and benchmarks from "tests.runner.fake_workers:<name>"."""
+"""Workers without torch, which runners make from "fake_workers:<name>"."""
 
 from __future__ import annotations
 
@@ -12,48 +12,54 @@ from typing import Any
 
 
 class Worker:
-    """Trains nothing; the architecture's decision "act" says what happens. Its state is a file, as a checkpoint is."""
+    """Trains nothing; the architecture's decision "act" says what happens. Its state is a file, as a checkpoint is.
+
+    As the real one does, it says the last epoch of its checkpoint again, in case nobody heard it.
+
+    Configuration: run (folder), epochs, pause (seconds of an epoch), start (seconds to be made), broken.
+    """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         if config.get("broken"):
             raise RuntimeError("no data here")
         time.sleep(config.get("start", 0.0))
-        self.run = Path(config["run"]) if "run" in config else None
-        self.epochs = config.get("epochs", 1)
-        self.pause = config.get("pause", 0.0)
         self.config = config
         self.trials = 0
 
     def trial(self, job: Mapping[str, Any]) -> Iterator[dict[str, float]]:
         decisions = job["architecture"]["decisions"]
-        act = decisions.get("act", "")
+        act, epochs = decisions["act"], self.config.get("epochs", 1)
         self.trials += 1
-        file = self.run / "checkpoints" / f"{job['number']}.json" if self.run else None
-        done = json.loads(file.read_text()) if file and job["resume"] and file.exists() else 0
-        for epoch in range(done + 1, self.epochs + 1):
-            time.sleep(self.pause)
-            if act == "raise" and epoch == 2:
-                raise ValueError("shapes differ")
-            if act == "memory":
-                raise MemoryError("out of memory")
-            if act == "die" and epoch == 2:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if file:
+        file = Path(self.config["run"], "checkpoints", f"{job['number']}.json")
+        done = json.loads(file.read_text()) if job["resume"] and file.exists() else 0
+        for epoch in range(max(1, done), 1 if act == "silent" else epochs + 1):
+            if epoch > done:
+                time.sleep(self.config.get("pause", 0.0))
+                misbehave(act, epoch, job["resume"])
                 file.parent.mkdir(exist_ok=True)
                 file.write_text(json.dumps(epoch))
-            score = (
-                float("nan") if act == "nan" else sum(v for v in decisions.values() if isinstance(v, int)) + epoch / 100
-            )
             yield {
                 "epoch": epoch,
-                "epochs": self.epochs,
-                "score": score,
-                "seconds": epoch * self.pause,
-                "pid": os.getpid(),
+                "score": float("nan") if act == "nan" else decisions["size"] + epoch / 100,
+                "seconds": 0.5 * epoch,
+                "started_at": done + 1,
                 "trained": self.trials,
+                "pid": os.getpid(),
                 "threads": self.config.get("threads", 0),
                 "omp": int(os.environ.get("OMP_NUM_THREADS", 0)),
+                **({} if act == "unsaid" else {"epochs": epochs}),
             }
 
     def close(self) -> None:
-        pass
+        Path(self.config["run"], f"closed-{os.getpid()}").touch()
+
+
+def misbehave(act: str, epoch: int, resumed: bool) -> None:
+    if act == "raise" and epoch == 2:
+        raise ValueError("shapes differ")
+    if act == "memory":
+        raise MemoryError("out of memory")
+    if act == "die" and epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if act == "interrupt" and epoch == 2 and not resumed:
+        raise KeyboardInterrupt

@@ -1,0 +1,104 @@
+"""Searches in processes of their own, each with a Ray of its own, that are killed and gone on with."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+from acts import space_of
+
+from nas.controller.history import Trial
+from nas.controller.ledger import Ledger
+from nas.errors import ConfigError, LedgerError
+from nas.runner.cluster import Cluster
+from nas.runner.spec import Resources
+
+DRIVE = Path(__file__).with_name("drive.py")
+SPACE = space_of("work", sizes=1000)
+
+
+def start(folder: Path, budget: int, pause: float, epochs: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(DRIVE), str(folder), str(budget), str(pause), str(epochs)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def trials_of(folder: Path) -> Sequence[Trial]:
+    return Ledger.read(folder, SPACE).trials if (folder / "ledger.journal").exists() else ()
+
+
+def wait_for(folder: Path, enough: Callable[[Sequence[Trial]], bool]) -> None:
+    until = time.monotonic() + 60
+    while not enough(trials_of(folder)):
+        assert time.monotonic() < until, trials_of(folder)
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    folder, rng = tmp_path / "run", random.Random(4)
+    for kill in range(2):
+        driver = start(folder, budget=8, pause=0.4, epochs=3)
+        before = sum(len(trial.curve) for trial in trials_of(folder))
+        wait_for(folder, lambda trials, n=before: sum(len(trial.curve) for trial in trials) > n)  # type: ignore[misc]
+        time.sleep(rng.uniform(0, 1.5))
+        workers = [p for p in psutil.Process(driver.pid).children(recursive=True) if "Agent" not in p.name()]
+        finished = [trial for trial in trials_of(folder) if trial.finished]
+        driver.kill()
+        driver.communicate()
+        assert all(trials_of(folder)[trial.number] == trial for trial in finished), f"kill {kill}"
+        assert not psutil.wait_procs(workers, timeout=20)[1], "Ray dies with its driver"
+    left = [trial.number for trial in trials_of(folder) if not trial.finished]
+    assert left
+    out, err = start(folder, budget=8, pause=0.05, epochs=3).communicate(timeout=100)
+    assert (out, err) == ("budget\n", "")
+    trials = trials_of(folder)
+    assert [trial.number for trial in trials] == list(range(8))
+    assert {trial.state for trial in trials} == {"complete"}
+    assert len({trial.digest for trial in trials}) == 8
+    for trial in trials:
+        epochs = [metrics["epoch"] for metrics in trial.curve]
+        assert epochs == sorted(set(epochs))
+        assert epochs[-1] == 3
+    assert any(trials[number].curve[-1]["started_at"] > 1 for number in left), "went on from a checkpoint"
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_a_second_driver(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    driver = start(folder, budget=100, pause=0.3, epochs=50)
+    wait_for(folder, lambda trials: any(trial.curve for trial in trials))
+    with pytest.raises(LedgerError, match=f"process {driver.pid} is running in it"):
+        Ledger.open(folder, SPACE)
+    out, err = start(folder, budget=100, pause=0.3, epochs=50).communicate(timeout=60)
+    assert "LedgerError" in err
+    interrupted = time.monotonic()
+    os.kill(driver.pid, signal.SIGINT)
+    out, err = driver.communicate(timeout=60)
+    assert time.monotonic() - interrupted < 5
+    assert (driver.returncode, out, err) == (0, "interrupted\n", "")
+    assert {trial.state for trial in trials_of(folder)} == {"running"}
+    Ledger.open(folder, SPACE).close()
+
+
+def test_a_cluster_that_does_not_answer_is_said() -> None:
+    with pytest.raises(ConfigError, match=r"expected a Ray cluster at 127\.0\.0\.1:1, got ConnectionRefusedError"):
+        Cluster(Resources(1, address="127.0.0.1:1"))
+    with pytest.raises(ConfigError, match="expected a Ray cluster at auto, got ConnectionError"):
+        Cluster(Resources(1, address="auto"))
+    with pytest.raises(ConfigError, match="run the search on the cluster's head"):
+        Cluster(Resources(1, address="ray://127.0.0.1:10001"))
+
+
+def test_more_than_this_machine_has_is_refused_before_ray_starts() -> None:
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match=r"expected resources for 1 trials at a time with 4096 CPUs"):
+        Cluster(Resources(1, cpus_per_trial=4096))
+    assert time.monotonic() - started < 1

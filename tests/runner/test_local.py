@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nas.controller.controller import Controller
+from nas.controller.job import Done
+from nas.controller.ledger import Ledger
+from nas.runner.local import run_local
+from nas.runner.spec import WorkerSpec
+
+Search = Callable[..., tuple[Controller, WorkerSpec]]
+
+
+def test_every_trial_is_run(search: Search) -> None:
+    controller, spec = search("work", sizes=50, budget=5, config={"epochs": 3})
+    assert run_local(controller, spec) == Done("the budget of 5 trials is spent", "budget")
+    trials = controller.history.trials
+    assert [trial.state for trial in trials] == ["complete"] * 5
+    assert [len(trial.curve) for trial in trials] == [3] * 5
+    assert [trial.metrics["trained"] for trial in trials] == [1, 2, 3, 4, 5]
+    assert all(trial.values == (trial.architecture.decisions["size"] + 0.03,) for trial in trials)
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(search: Search) -> None:
+    controller, spec = search("raise", "memory", "nan", "unsaid", "silent", "work", config={"epochs": 2})
+    assert run_local(controller, spec).cause == "space"
+    assert [(trial.state, re.sub(r":\d+\)", ")", trial.reason)) for trial in controller.history.trials] == [
+        ("failed", "ValueError: shapes differ (fake_workers.py)"),
+        ("failed", "MemoryError: out of memory (fake_workers.py)"),
+        ("failed", "objective 'score': expected a finite score, got nan"),
+        ("complete", ""),
+        ("failed", "objective 'score': expected metric 'score', got params"),
+        ("complete", ""),
+    ]
+
+
+def test_the_deadline_is_seen_between_epochs(search: Search) -> None:
+    controller, spec = search("work", sizes=50, config={"epochs": 1000, "pause": 0.05})
+    controller.deadline = time.monotonic() + 0.3
+    assert run_local(controller, spec) == Done("the time is up", "time")
+    assert controller.seconds_left > -0.3
+    [trial] = controller.history.trials
+    assert trial.state == "running"
+    assert 2 <= len(trial.curve) <= 6
+
+
+def test_ctrl_c_leaves_the_trial_in_flight(search: Search, tmp_path: Path) -> None:
+    controller, spec = search("interrupt", "work", config={"epochs": 3})
+    assert run_local(controller, spec).cause == "interrupted"
+    controller.ledger.close()
+    with Ledger.open(tmp_path / "run0", controller.ledger.space) as ledger:
+        assert [(trial.state, len(trial.curve)) for trial in ledger.trials] == [("running", 1)]
+
+
+def test_a_trial_in_flight_goes_on_from_its_checkpoint(search: Search) -> None:
+    controller, spec = search("interrupt", "work", config={"epochs": 3})
+    run_local(controller, spec)
+    again = Controller(ledger=controller.ledger, strategy=("none", None), check=lambda _: {}, budget=1)  # type: ignore[arg-type]
+    assert run_local(again, spec).cause == "budget"
+    [trial] = again.history.trials
+    assert trial.state == "complete"
+    assert [metrics["epoch"] for metrics in trial.curve] == [1, 2, 3]
+    assert [metrics["started_at"] for metrics in trial.curve] == [2, 2, 2]
+
+
+def test_a_worker_that_cannot_be_made_is_an_error(search: Search) -> None:
+    controller, spec = search("work", config={"broken": True})
+    with pytest.raises(RuntimeError, match="no data here"):
+        run_local(controller, spec)
+    assert not controller.history.trials

@@ -1,0 +1,222 @@
+"""Everything here runs on a real Ray, started once."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+from ray import tune
+
+from nas.controller.controller import Controller
+from nas.controller.history import History, Trial
+from nas.controller.job import Done
+from nas.errors import CandidateError, ConfigError, LedgerError, NasError, PluginError, SpaceError
+from nas.runner.cluster import Cluster
+from nas.runner.ray_runner import run_ray
+from nas.runner.spec import Resources, WorkerSpec
+from nas.space.architecture import Architecture
+
+Search = Callable[..., tuple[Controller, WorkerSpec]]
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+def pids(controller: Controller) -> set[float]:
+    return {metrics["pid"] for trial in controller.history.trials for metrics in trial.curve}
+
+
+def test_every_trial_is_run_by_workers_that_stay(
+    search: Search, cluster: Cluster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    controller, spec = search("work", sizes=50, budget=12, config={"epochs": 2, "pause": 0.2})
+    assert run_ray(controller, spec, cluster=cluster) == Done("the budget of 12 trials is spent", "budget")
+    trials = controller.history.trials
+    assert [trial.state for trial in trials] == ["complete"] * 12
+    assert [[metrics["epoch"] for metrics in trial.curve] for trial in trials] == [[1, 2]] * 12
+    assert all(trial.values == (trial.architecture.decisions["size"] + 0.02,) for trial in trials)
+    assert trials[0].seconds == 1.0
+    assert len(pids(controller)) <= 4
+    assert max(trial.metrics["trained"] for trial in trials) > 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_two_trials_run_at_a_time(search: Search) -> None:
+    running = []
+
+    def watch(trial: Trial, history: History) -> None:
+        running.append(sum(not other.finished for other in history.trials))
+
+    controller, spec = search("work", sizes=50, budget=6, watcher=watch, config={"pause": 0.3})
+    run_ray(controller, spec, Resources(2))
+    assert max(running) == 2
+    running.clear()
+    controller, spec = search("work", sizes=50, budget=4, watcher=watch)
+    run_ray(controller, spec, Resources(1))
+    assert max(running) == 1
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [(1, 1), (2, 2), (0.5, 1)])
+def test_threads_are_what_a_trial_gets(search: Search, cpus: float, threads: int) -> None:
+    controller, spec = search("work", budget=1)
+    run_ray(controller, spec, Resources(1, cpus_per_trial=cpus))
+    [trial] = controller.history.trials
+    assert trial.metrics["threads"] == threads
+    assert trial.metrics["omp"] == threads
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
+    search: Search, capfd: pytest.CaptureFixture[str]
+) -> None:
+    controller, spec = search("raise", "memory", "nan", "unsaid", "silent", "work", config={"epochs": 2})
+    assert run_ray(controller, spec, Resources(1)).cause == "space"
+    assert [(trial.state, re.sub(r":\d+\)", ")", trial.reason)) for trial in controller.history.trials] == [
+        ("failed", "ValueError: shapes differ (fake_workers.py)"),
+        ("failed", "MemoryError: out of memory (fake_workers.py)"),
+        ("failed", "objective 'score': expected a finite score, got nan"),
+        ("complete", ""),
+        ("failed", "objective 'score': expected metric 'score', got params"),
+        ("complete", ""),
+    ]
+    assert len(pids(controller)) == 1, "the worker process outlives trials that fail"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_that_dies_is_recorded_and_the_search_goes_on(
+    search: Search, capfd: pytest.CaptureFixture[str]
+) -> None:
+    controller, spec = search("die", "work", sizes=1, config={"epochs": 3})
+    assert run_ray(controller, spec, Resources(1)).cause == "space"
+    dead, alive = controller.history.trials
+    assert (dead.state, len(dead.curve)) == ("failed", 1)
+    assert dead.reason.startswith("the worker process died: ")
+    assert len(dead.reason) < 300
+    assert alive.state == "complete"
+    assert len(pids(controller)) == 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_killed_from_outside_is_recorded(search: Search) -> None:
+    killed = []
+
+    def watch(trial: Trial, history: History) -> None:
+        if trial.curve and not killed:
+            killed.append(trial.number)
+            os.kill(int(trial.metrics["pid"]), signal.SIGKILL)
+
+    controller, spec = search("work", sizes=50, budget=3, watcher=watch, config={"epochs": 5, "pause": 0.1})
+    assert run_ray(controller, spec).cause == "budget"
+    states = {trial.number: trial.state for trial in controller.history.trials}
+    assert states == {number: "failed" if number in killed else "complete" for number in range(3)}
+
+
+def test_a_worker_that_cannot_be_made_ends_the_search(search: Search) -> None:
+    controller, spec = search("work", sizes=9, config={"broken": True})
+    with pytest.raises(NasError, match=r"worker 'fake_workers:Worker' cannot be made: RuntimeError: no data here"):
+        run_ray(controller, spec)
+    assert {trial.state for trial in controller.history.trials} == {"running"}
+
+
+def test_errors_of_the_driver_come_out_as_they_are(search: Search) -> None:
+    class Broken:
+        def propose(self, history: History, rng: object) -> Architecture:
+            raise KeyError("front")
+
+    controller, spec = search("work", sizes=9, strategy=("broken", Broken()))
+    with pytest.raises(PluginError, match="strategy 'broken' failed"):
+        run_ray(controller, spec)
+
+    def refuse(architecture: Architecture) -> dict[str, float]:
+        raise CandidateError("too large")
+
+    controller, spec = search("work", sizes=9, check=refuse)
+    with pytest.raises(SpaceError, match="does not fit the task"):
+        run_ray(controller, spec)
+
+    controller, spec = search("work", sizes=9)
+    controller.ledger.report = lambda *_: (_ for _ in ()).throw(LedgerError("full"))  # type: ignore[method-assign]
+    with pytest.raises(LedgerError, match="full"):
+        run_ray(controller, spec)
+
+
+def test_refused_candidates_do_not_keep_workers_waiting(search: Search) -> None:
+    def check(architecture: Architecture) -> dict[str, float]:
+        if architecture.decisions["size"] % 3:
+            raise CandidateError("no multiple of three")
+        return {}
+
+    controller, spec = search("work", sizes=60, check=check)
+    started = time.monotonic()
+    assert run_ray(controller, spec).cause == "space"
+    states = [trial.state for trial in controller.history.trials]
+    assert (states.count("complete"), states.count("refused")) == (20, 40)
+    assert time.monotonic() - started < 20
+
+
+def test_the_deadline_is_kept_in_the_middle_of_an_epoch(search: Search) -> None:
+    controller, spec = search("work", sizes=50, config={"epochs": 100, "pause": 30})
+    controller.deadline = time.monotonic() + 4
+    assert run_ray(controller, spec) == Done("the time is up", "time")
+    assert -5 < controller.seconds_left <= 0
+    assert {trial.state for trial in controller.history.trials} == {"running"}
+
+
+def test_ctrl_c_ends_in_order(search: Search, capfd: pytest.CaptureFixture[str]) -> None:
+    controller, spec = search("work", sizes=50, config={"epochs": 100, "pause": 0.5})
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt() -> None:
+        while not any(trial.curve for trial in controller.history.trials):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    assert run_ray(controller, spec).cause == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is before
+    assert {trial.state for trial in controller.history.trials} == {"running"}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_workers_are_gone_afterwards(search: Search) -> None:
+    controller, spec = search("work", sizes=50, budget=3)
+    run_ray(controller, spec)
+    until = time.monotonic() + 10
+    while any(psutil.pid_exists(int(pid)) for pid in pids(controller)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids(controller))
+
+
+def test_what_schedulers_stop_is_recorded_as_stopped(search: Search) -> None:
+    scheduler = tune.schedulers.AsyncHyperBandScheduler(grace_period=1, max_t=4, reduction_factor=2)
+    controller, spec = search("work", sizes=100, budget=10, config={"epochs": 4})
+    assert run_ray(controller, spec, Resources(1), scheduler=scheduler).cause == "budget"
+    trials = controller.history.trials
+    stopped = [trial for trial in trials if trial.state == "stopped"]
+    assert {trial.state for trial in trials} == {"stopped", "complete"}
+    assert all(trial.reason == "stopped by the scheduler" for trial in stopped)
+    assert all(1 <= len(trial.curve) < 4 for trial in stopped)
+    assert all(trial.values is not None and math.isfinite(trial.values[0]) for trial in stopped)
+    best = max(trials, key=lambda trial: trial.architecture.decisions["size"])  # type: ignore[arg-type, return-value]
+    assert best.state == "complete"
+
+
+def test_schedulers_that_pause_are_refused(search: Search) -> None:
+    controller, spec = search("work", budget=1)
+    scheduler = tune.schedulers.HyperBandScheduler(max_t=4)
+    with pytest.raises(ConfigError, match="got HyperBandScheduler, which pauses them"):
+        run_ray(controller, spec, scheduler=scheduler)
+
+
+def test_more_than_there_is_is_refused(search: Search) -> None:
+    controller, spec = search("work")
+    with pytest.raises(ConfigError, match=r"expected resources for 64 trials at a time with 1 CPUs .* got .* CPUs"):
+        run_ray(controller, spec, Resources(64))
+    with pytest.raises(ConfigError, match=r"1 trials at a time with 1 CPUs and 8 GPUs each, got .* and 0 GPUs"):
+        run_ray(controller, spec, Resources(1, gpus_per_trial=8))
+    assert not controller.history.trials
