@@ -76,12 +76,30 @@ def _parts_in_row(graph: Graph, memo: dict[int, list[bytes] | None]) -> list[byt
         if role == "zero":
             return None
         if role != "identity" and role != "sum":
-            parts.append(op.code)
+            parts.append(_code(op))
     return parts
 
 
+_codes: dict[str, bytes] = {}
+REMEMBERED = 100_000
+
+
+def _code(block: Block) -> bytes:
+    """16 bytes, equal for blocks that are the same; a graph among the parameters counts by its digest."""
+    found = _codes.get(block.label)
+    if found is None:
+        said = block.label
+        if inner := [(name, digest(value)) for name, value in block.params if isinstance(value, Graph)]:
+            plain = tuple((name, value) for name, value in block.params if not isinstance(value, Graph))
+            said = repr((Block(block.signature, plain).label, inner))
+        if len(_codes) >= REMEMBERED:
+            _codes.clear()
+        found = _codes[block.label] = blake2b(said.encode(), digest_size=16).digest()
+    return found
+
+
 def _rows(flat: Flat) -> list[Row]:
-    return [(block.code, ports, block.signature.traits.role == "symmetric") for _, block, ports in flat.terms]
+    return [(_code(block), ports, block.signature.traits.role == "symmetric") for _, block, ports in flat.terms]
 
 
 def _whole(flat: Flat) -> bytes:

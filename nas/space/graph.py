@@ -95,15 +95,13 @@ class Block:
 
     @cached_property
     def label(self) -> str:
-        """Name and all parameters that differ from their defaults: equal labels, equal blocks."""
+        """Name and all parameters that differ from their defaults; equal labels, equal blocks.
+
+        A graph among them stands as a hash of how it is written.
+        """
         defaults = self.signature.parameters
         given = [f"{k}={_text(v)}" for k, v in self.params if defaults.get(k, _MISSING) != v]
         return f"{self.name}({','.join(given)})" if given else self.name
-
-    @cached_property
-    def code(self) -> bytes:
-        """16 bytes that stand for `label`."""
-        return blake2b(self.label.encode(), digest_size=16).digest()
 
     def __str__(self) -> str:
         return self.label
@@ -184,16 +182,9 @@ class Graph:
     output: str
 
     @cached_property
-    def decided(self) -> bool:
-        """Whether no choice and no repeat is left in it."""
-        return all(isinstance(node.inputs, tuple) and _decided(node.op) for node in self.nodes)
-
-    @cached_property
-    def digest(self) -> str:
-        """See `nas.space.digest`; only for a graph that is decided."""
-        from nas.space.digest import digest
-
-        return digest(self)
+    def text_hash(self) -> str:
+        """16 hexadecimal digits of how the graph is written, names and order included; not of what it computes."""
+        return blake2b(repr(self).encode(), digest_size=8).hexdigest()
 
     @staticmethod
     def checked(inputs: Iterable[str], nodes: Iterable[Node], output: str, *, dangling: bool = False) -> Graph:
@@ -283,12 +274,6 @@ def dense_cell(nodes: int, edge: Callable[[int, int], Element], join: Block) -> 
     return Graph.checked(["node0"], made, f"node{nodes - 1}")
 
 
-def _decided(element: object) -> bool:
-    if isinstance(element, Block):
-        return all(not isinstance(v, Choice) and (not isinstance(v, Graph) or v.decided) for _, v in element.params)
-    return isinstance(element, Graph) and element.decided
-
-
 def _as_inputs(name: str, given: object) -> tuple[str, ...] | Choice:
     if isinstance(given, Choice):
         return given
@@ -329,5 +314,5 @@ def _text(value: object) -> str:
     if isinstance(value, Choice):
         return f"<{value.label}>"
     if isinstance(value, Graph):
-        return f"<{value.digest}>" if value.decided else "<graph>"
+        return f"<graph {value.text_hash}>"
     return json.dumps(value, sort_keys=True)
