@@ -89,11 +89,10 @@ class Rotary(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, L, E) -> (B, H, L, E), for any L up to the length given."""
-        length = x.shape[2]
         turning, staying = x[..., : self.turned], x[..., self.turned :]
         partners = torch.roll(turning, self.turned // 2, dims=-1)
-        turned = turning * self.cos[:length] + partners * self.sin[:length]
-        return torch.cat([turned.type_as(x), staying], dim=-1)
+        turned = (turning * self.cos[: x.shape[2]] + partners * self.sin[: x.shape[2]]).type_as(x)
+        return torch.cat([turned, staying], dim=-1) if staying.shape[-1] else turned
 
 
 class Alibi(nn.Module):
@@ -148,19 +147,20 @@ class Attention(nn.Module):
         super().__init__()
         one_of("a position", position, POSITIONS)
         kv_heads, self.features = head_sizes(in_features, heads, kv_heads, head_features)
-        self.sizes = [heads * self.features, kv_heads * self.features, kv_heads * self.features]
-        self.causal, self.dropout = causal, dropout
-        self.qkv = nn.Linear(in_features, sum(self.sizes), bias=bias)
-        self.out = nn.Linear(self.sizes[0], in_features, bias=bias)
+        self.heads, self.kv_heads, self.causal, self.dropout = heads, kv_heads, causal, dropout
+        self.qkv = nn.Linear(in_features, (heads + 2 * kv_heads) * self.features, bias=bias)
+        self.out = nn.Linear(heads * self.features, in_features, bias=bias)
         turned = int(self.features * rotary_share)
         self.rotary = Rotary(in_length, turned) if position == "rotary" else None
         self.alibi = Alibi(heads, causal) if position == "alibi" else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
-        q, k, v = (split_heads(part, self.features) for part in self.qkv(x).split(self.sizes, dim=-1))
+        parts = split_heads(self.qkv(x), self.features)
+        qk, v = parts[:, : -self.kv_heads], parts[:, -self.kv_heads :]
         if self.rotary is not None:
-            q, k = self.rotary(q), self.rotary(k)
+            qk = self.rotary(qk)
+        q, k = qk[:, : self.heads], qk[:, self.heads :]
         bias = None if self.alibi is None else self.alibi(q)
         dropout = self.dropout if self.training else 0.0
         out: Tensor = self.out(attend(q, k, v, causal=self.causal, bias=bias, dropout=dropout))

@@ -28,13 +28,17 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def sizes(module: layers.Attention) -> list[int]:
+    """How wide queries, keys and values are together."""
+    return [n * module.features for n in (module.heads, module.kv_heads, module.kv_heads)]
+
+
 def naive(module: layers.Attention, x: Tensor, bias: Tensor | float = 0.0) -> Tensor:
     """Softmax attention written out, head by head."""
-    q, k, v = module.qkv(x).split(module.sizes, dim=-1)
-    e = module.features
-    served = module.sizes[0] // module.sizes[1]
+    q, k, v = module.qkv(x).split(sizes(module), dim=-1)
+    e, served = module.features, module.heads // module.kv_heads
     outs = []
-    for h in range(module.sizes[0] // e):
+    for h in range(module.heads):
         own, given = slice(h * e, (h + 1) * e), slice(h // served * e, (h // served + 1) * e)
         scores = q[..., own] @ k[..., given].transpose(1, 2) / math.sqrt(e)
         scores = scores + (bias[h] if isinstance(bias, Tensor) else bias)
@@ -63,7 +67,7 @@ def test_grouped_queries_are_repeated_keys_and_values() -> None:
     grouped = layers.Attention(in_features=D, in_length=L, heads=4, kv_heads=2, causal=True)
     full = layers.Attention(in_features=D, in_length=L, heads=4, causal=True)
     full.out = grouped.out
-    parts = grouped.qkv.weight.split(grouped.sizes), grouped.qkv.bias.split(grouped.sizes)
+    parts = grouped.qkv.weight.split(sizes(grouped)), grouped.qkv.bias.split(sizes(grouped))
     for target, (q, k, v) in zip((full.qkv.weight, full.qkv.bias), parts, strict=True):
         twice = [part.unflatten(0, (2, -1)).repeat_interleave(2, dim=0).flatten(0, 1) for part in (k, v)]
         target.data = torch.cat([q, *twice])
