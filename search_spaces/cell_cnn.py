@@ -33,7 +33,7 @@ def cell_cnn(b: Blocks, task: TaskInfo, *, channels: int = 16, cells: int = 1) -
         stage2=cell,
         down2=b.reduction(channels=4 * channels),
         stage3=cell,
-        head=b.classifier(classes=task.classes),
+        head=b.classifier(classes=task.classes, norm_act=True),
     )
     residual = {"edge01": "conv3x3", "edge12": "none", "edge23": "none", "edge02": "none"}
     return Space(graph, reference=residual | {"edge13": "conv3x3", "edge03": "skip"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nas.space.graph import Block, Choice, Graph, Repeat
 
+ELEMENTS = frozenset({Block, Choice, Graph, Repeat})
+
 
 class Structures:
     """Gives every structure a number; 1, 1.0 and True are three. An object must stay as long as this does."""
@@ -16,19 +18,19 @@ class Structures:
 
     def number(self, element: object) -> int:
         """The number of what `element` says, however many objects say it."""
-        if not isinstance(element, Block | Choice | Graph | Repeat):
+        if type(element) not in ELEMENTS:
             return self._numbered((type(element), *self._items(element)))
         found = self._of_object.get(id(element))
         if found is None:
-            found = self._of_object[id(element)] = self._numbered(self._structure(element))
+            found = self._of_object[id(element)] = self._numbered(self._structure(element))  # type: ignore[arg-type]
         return found
 
     def decides_by_place(self, element: object) -> bool:
         """Whether an untied repeat is in it: its labels carry the path, so that equal ones elsewhere are others."""
-        if not isinstance(element, Block | Choice | Graph | Repeat):
+        if type(element) not in ELEMENTS:
             return False
         if (found := self._by_place.get(id(element))) is None:
-            parts = _parts(element)
+            parts = _parts(element)  # type: ignore[arg-type]
             untied = isinstance(element, Repeat) and not element.tied
             found = self._by_place[id(element)] = untied or any(map(self.decides_by_place, parts))
         return found

@@ -115,7 +115,7 @@ SIGNALS = (
 
 @hookimpl
 def nas_register(registry: Registrar) -> None:
-    """Blocks that compute, blocks that pool, blocks that join, and the head."""
+    """Blocks that compute, blocks that pool, blocks that join, and heads."""
     for kind, rows in (("image", (*CONVOLUTIONS, *RESIZING)), ("sequence", SIGNALS)):
         for name, target, parameters, summary, keeps_zero in rows:
             registry.block(
@@ -128,6 +128,15 @@ def nas_register(registry: Registrar) -> None:
                 summary=summary,
             )
     _plumbing(registry)
+    registry.block(
+        "global_pool",
+        f"{HERE}.layers:GlobalPool",
+        inputs=("image",),
+        output="vector",
+        parameters={"kind": "avg"},
+        keeps_zero=True,
+        summary="the mean or the largest of each channel",
+    )
     registry.block(
         "classifier",
         f"{HERE}.blocks:Classifier",

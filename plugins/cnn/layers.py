@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from torch import nn
+from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "none": nn.Identity,
@@ -81,3 +81,23 @@ class Pool2d(nn.Sequential):
 
     def __init__(self, *, kind: str = "max", size: int = 2) -> None:
         super().__init__(one_of("a kind", kind, POOLS)(size))  # type: ignore[arg-type]
+
+
+class GlobalPool(nn.Module):
+    """The mean or the largest of each channel over the whole image: (B, C, H, W) -> (B, C).  kind: ``avg`` or ``max``.
+
+    Raises ValueError for an unknown kind.
+    """
+
+    def __init__(self, *, kind: str = "avg") -> None:
+        super().__init__()
+        self.kind = kind
+        one_of("a kind", kind, POOLS)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C)."""
+        return x.mean(dim=(2, 3)) if self.kind == "avg" else x.amax(dim=(2, 3))
+
+    def extra_repr(self) -> str:
+        """The kind, for printing."""
+        return f"kind={self.kind!r}"
