@@ -44,17 +44,17 @@ class _Graph:
         self.rows, self.k, self.output = rows, k, output
         self.codes = [int.from_bytes(code[:8], "big") for code, _, _ in rows]
         self.inputs = [_mix(i + 1) for i in range(k)]
-        self._users: list[list[tuple[int, int]]] | None = None
+        self._users: list[list[tuple[int, int, int]]] | None = None
 
     @property
-    def users(self) -> list[list[tuple[int, int]]]:
-        """Who reads each term and on which port, counted from 1; port 0 where ports have no order."""
+    def users(self) -> list[list[tuple[int, int, int]]]:
+        """Who reads each term, on which port, and that port as a colour sees it: 0 where ports have no order."""
         if self._users is None:
             self._users = [[] for _ in range(self.k + len(self.rows))]
             for i, (_, ports, symmetric) in enumerate(self.rows, self.k):
                 for p, port in enumerate(ports, 1):
                     for j in port:
-                        self._users[j].append((i, 0 if symmetric else p))
+                        self._users[j].append((i, p, 0 if symmetric else p))
         return self._users
 
     def upward(self) -> list[int]:
@@ -83,7 +83,7 @@ class _Graph:
         users = self.users
         for i in range(len(up) - 1, self.k - 1, -1):
             said = up[i] + self.output.count(i)
-            for user, port in users[i]:
+            for user, _, port in users[i]:
                 said += _mix((down[user] + port * ODD) & MASK)
             down[i] = _mix(said & MASK)
         down[: self.k] = self.inputs
@@ -96,7 +96,7 @@ class _Graph:
             new = colours[: self.k]
             for i, (_, ports, symmetric) in enumerate(self.rows, self.k):
                 said = (colours[i] * ODD ^ self._read(colours, ports, symmetric)) & MASK
-                for user, port in self.users[i]:
+                for user, _, port in self.users[i]:
                     said += _mix((colours[user] + port * ODD) & MASK)
                 new.append(_mix((said + self.output.count(i)) & MASK))
             colours = new
@@ -156,7 +156,7 @@ class _Graph:
         return places[min(tied)[1]] if tied else None
 
     def _twins(self, tie: list[int]) -> bool:
-        """Whether the tied terms read the same and are read by the same: any order of them is as good as another."""
+        """Whether the tied terms read the same and are read on the same ports: any order is as good as another."""
         first = tie[0]
         read, users = self.rows[first - self.k], sorted(self.users[first])
         return all(self.rows[i - self.k] == read and sorted(self.users[i]) == users for i in tie[1:])

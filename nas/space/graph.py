@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import networkx as nx
 
@@ -34,6 +34,12 @@ class Traits:
 
     role: Role = ""
     keeps_zero: bool = False
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise ValueError(f"expected a role among {', '.join(filter(None, get_args(Role)))} or none, got {self.role!r}")
+        if not isinstance(self.keeps_zero, bool):
+            raise ValueError(f"expected keeps_zero to be true or false, got {self.keeps_zero!r}")
 
 
 PLAIN = Traits()
