@@ -37,7 +37,8 @@ class Traits:
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
-            raise ValueError(f"expected a role among {', '.join(filter(None, get_args(Role)))} or none, got {self.role!r}")
+            known = ", ".join(filter(None, get_args(Role)))
+            raise ValueError(f"expected no role or one of {known}, got {self.role!r}")
         if not isinstance(self.keeps_zero, bool):
             raise ValueError(f"expected keeps_zero to be true or false, got {self.keeps_zero!r}")
 
