@@ -3,7 +3,7 @@
 from nas.model.compile import Blueprint, blueprint
 from nas.model.count import Costs, count_flops, count_params
 from nas.model.export import Exportable
-from nas.model.plan import Normalize
+from nas.model.plan import Normalize, Units
 from nas.model.standalone import standalone_source
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Costs",
     "Exportable",
     "Normalize",
+    "Units",
     "blueprint",
     "count_flops",
     "count_params",

@@ -19,7 +19,7 @@ from torch import nn
 from nas.errors import CandidateError
 from nas.model.count import Costs
 from nas.model.network import Known, Settling
-from nas.model.plan import Normalize, Plan
+from nas.model.plan import Normalize, Plan, Units
 from nas.model.write import write_source
 from nas.plugin.registry import Registry
 from nas.space.architecture import Architecture
@@ -56,6 +56,12 @@ class Blueprint:
         """The class that `source` defines."""
         return _execute(self.source, self.classes, self.architecture.digest)
 
+    @property
+    def output_submodules(self) -> tuple[str, ...]:
+        """Names of the submodules whose outputs are, or are summed to, the network's output."""
+        first = len(self.plan.inputs)
+        return tuple(self.plan.steps[term - first].submodule for term in self.plan.output if term >= first)
+
     def build(self) -> nn.Module:
         """A new module with fresh weights, in training mode, on PyTorch's default device."""
         return self.network_class()
@@ -72,12 +78,13 @@ def blueprint(
     registry: Registry,
     *,
     simplify: bool = True,
-    normalize: Normalize | None = None,
+    normalize: Normalize | Units | None = None,
 ) -> Blueprint:
     """The settled network of an architecture for a task.
 
     With `simplify`, identities, sums and dead branches cost nothing: what the digest calls one network is one module.
     Without, every node is a submodule, as published tables count them, and a constant output is allowed.
+    `normalize` makes the units of the data a part of the network: of its first input, or all `Units`.
 
     Raises CandidateError, with the path of the node, for what cannot be built: a block that raises, a sum of different
     shapes, an output that does not depend on the input or is not shaped as the task asks. Raises TaskError for numbers
@@ -96,9 +103,9 @@ def blueprint(
     work = Settling(known, inputs)
     plan = work.plan(flat, architecture.graph)
     _check_output(plan.output_port, task)
-    if normalize is not None:
-        normalize.check(task)
-    plan = replace(plan, normalize=normalize, inner=tuple(known.inner.items()))
+    units = normalize if isinstance(normalize, Units) else Units((normalize,))
+    units.check(task)
+    plan = replace(plan, units=units, inner=tuple(known.inner.items()))
     return Blueprint(architecture, task, plan, known.classes, known.shapes, work.costs)
 
 

@@ -9,7 +9,9 @@ from collections.abc import Container
 
 from torch import nn
 
-_TAKEN = frozenset(dir(nn.Module())) | {"input_mean", "input_std"}
+_TAKEN = frozenset(dir(nn.Module()))
+_UNITS = re.compile(r"(input\d*|output)_(mean|std)")
+"""Names of a network's buffers that hold the units of the data."""
 
 
 def identifier(text: str) -> str:
@@ -27,7 +29,7 @@ def identifier(text: str) -> str:
 def attribute(path: str, taken: Container[str]) -> str:
     """The name of the submodule at `path`: none that `nn.Module` has, none that is taken."""
     name = identifier(path)
-    return unused(f"{name}_" if name in _TAKEN else name, taken)
+    return unused(f"{name}_" if name in _TAKEN or _UNITS.fullmatch(name) else name, taken)
 
 
 def class_name(path: str) -> str:

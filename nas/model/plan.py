@@ -28,21 +28,43 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Normalize:
-    """Mean and standard deviation of the raw first input, one number a channel (or feature); part of the network."""
+    """Mean and standard deviation of a raw input, one number a channel (or feature), or of values to be told."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def check(self, task: TaskInfo) -> None:
-        """Raises TaskError unless there is one number a channel and no deviation is zero."""
-        port = task.input
+    def check(self, port: Port, task: str) -> None:
+        """Raises TaskError unless there is one number a channel of `port` and no deviation is zero."""
         if port.kind == "tokens":
-            raise TaskError(f"task {task.name!r}: tokens cannot be normalised; give no numbers of normalisation")
+            raise TaskError(f"task {task!r}: tokens cannot be normalised; give no numbers of normalisation")
         for word, numbers in (("means", self.mean), ("deviations", self.std)):
             if len(numbers) != port.width:
-                raise TaskError(f"task {task.name!r}: expected {port.width} {word} for {port}, got {len(numbers)}")
+                raise TaskError(f"task {task!r}: expected {port.width} {word} for {port}, got {len(numbers)}")
         if min(self.std) <= 0:
-            raise TaskError(f"task {task.name!r}: expected deviations above 0, got {min(self.std)}")
+            raise TaskError(f"task {task!r}: expected deviations above 0, got {min(self.std)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The units of the data, as part of a network: it takes raw inputs and gives values as the data have them.
+
+    inputs: for each input what is subtracted from it and what it is divided by; None and missing: nothing.
+    output: what the network's values are multiplied by, and what is then added.
+    """
+
+    inputs: tuple[Normalize | None, ...] = ()
+    output: Normalize | None = None
+
+    def check(self, task: TaskInfo) -> None:
+        """Raises TaskError for numbers that do not fit the task's inputs and output."""
+        for numbers, port in zip(self.inputs, task.inputs, strict=False):
+            if numbers is not None:
+                numbers.check(port, task.name)
+        if self.output is not None:
+            self.output.check(task.output, task.name)
+
+    def __bool__(self) -> bool:
+        return any(self.inputs) or self.output is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +80,7 @@ class Plan:
     steps: tuple[Step, ...]
     output: Value
     output_port: Port
-    normalize: Normalize | None = None
+    units: Units = Units()
     inner: tuple[tuple[str, Plan], ...] = ()
 
     def port(self, term: int) -> Port:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from nas.model.dataflow import Operand, Statement, program, read_by
 from nas.model.names import identifier, unused
 from nas.model.parts import Part
-from nas.model.plan import RESERVED, Plan, Step
+from nas.model.plan import RESERVED, Normalize, Plan, Step
 from nas.model.settle import shape_text
 from nas.space.flat import Value
 from nas.space.ports import Port
@@ -59,12 +59,20 @@ def literal(value: object) -> str:
 
 
 def _buffers(plan: Plan) -> Iterator[str]:
-    if plan.normalize is None:
-        return
-    shape = "(-1, 1, 1)" if plan.input_ports[0].kind == "image" else "(-1)"
-    for name, numbers in (("input_mean", plan.normalize.mean), ("input_std", plan.normalize.std)):
-        items = [literal(float(number)) for number in numbers]
-        yield from _wrapped(f'{INDENT}self.register_buffer("{name}", torch.tensor([', items, f"]).view{shape})")
+    for i, numbers in enumerate(plan.units.inputs):
+        shape = "(-1, 1, 1)" if plan.input_ports[i].kind == "image" else "(-1)"
+        yield from _unit_buffers(_unit(i), numbers, shape)
+    yield from _unit_buffers("output", plan.units.output, "(-1)")
+
+
+def _unit_buffers(name: str, numbers: Normalize | None, shape: str) -> Iterator[str]:
+    for word, values in (("mean", numbers.mean), ("std", numbers.std)) if numbers is not None else ():
+        items = [literal(float(value)) for value in values]
+        yield from _wrapped(f'{INDENT}self.register_buffer("{name}_{word}", torch.tensor([', items, f"]).view{shape})")
+
+
+def _unit(i: int) -> str:
+    return f"input{i}" if i else "input"
 
 
 def _submodules(steps: Sequence[Step]) -> Iterator[str]:
@@ -83,17 +91,20 @@ def _forward(plan: Plan) -> Iterator[str]:
     inputs = ", ".join(f"{scope.names[i,]}: torch.Tensor" for i in range(len(plan.inputs)))
     yield f"    def forward(self, {inputs}) -> torch.Tensor:"
     yield f'{INDENT}"""{", ".join(map(shape_text, plan.input_ports))} -> {shape_text(plan.output_port)}."""'
-    if plan.normalize is not None:
-        name = scope.names[0,]
-        yield f"{INDENT}{name} = ({name}.to(self.input_mean.dtype) - self.input_mean) / self.input_std"
+    for i, numbers in enumerate(plan.units.inputs):
+        if numbers is not None:
+            name, mean = scope.names[i,], f"self.{_unit(i)}_mean"
+            yield f"{INDENT}{name} = ({name}.to({mean}.dtype) - {mean}) / self.{_unit(i)}_std"
     group = ""
     for number, statement in enumerate(code.statements, start=1):
         if statement.step is not None and (folder := _folder(statement.step.path)) != group:
             group = folder
             yield from _heading(folder)
-        last = number == len(code.statements) and code.output == (statement.target,)
+        last = number == len(code.statements) and code.output == (statement.target,) and plan.units.output is None
         yield from scope.lines(statement, returned=last)
-    if not code.statements or code.output != (code.statements[-1].target,):
+    if plan.units.output is not None:
+        yield f"{INDENT}return ({scope.added(code.output)}) * self.output_std + self.output_mean"
+    elif not code.statements or code.output != (code.statements[-1].target,):
         yield f"{INDENT}return {scope.added(code.output)}"
 
 
