@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from nas.errors import ConfigError, PluginError, UnknownNameError
@@ -29,15 +30,12 @@ class Entry:
 
     def load(self) -> Any:
         """The target itself; raises PluginError with the owner's name when it cannot be imported."""
-        if not isinstance(self.target, str):
-            return self.target
-        module, _, attribute = self.target.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise PluginError(
-                f"{self.kind} {self.name!r} of plugin {self.owner!r}: cannot import {self.target!r}: {error}"
-            ) from error
+        return self._loaded(self.target)
+
+    def claim(self) -> Callable[[Path], bool] | None:
+        """What tells whether a file is this task's; None where it cannot tell."""
+        claims = self.details.get("claims")
+        return None if claims is None else self._loaded(claims)
 
     def build(self, *args: object, **options: object) -> Any:
         """The target called with `args` and the user's `options`; an option it does not take is refused."""
@@ -52,6 +50,17 @@ class Entry:
         """The options a user may give, with their defaults (`inspect.Parameter.empty` where there is none)."""
         parameters = inspect.signature(self.load()).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def _loaded(self, target: Target) -> Any:
+        if not isinstance(target, str):
+            return target
+        module, _, attribute = target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(
+                f"{self.kind} {self.name!r} of plugin {self.owner!r}: cannot import {target!r}: {error}"
+            ) from error
 
 
 class Registry:
@@ -153,9 +162,21 @@ class Registrar:
         """A search space: ``f(b: Blocks, task: TaskInfo, *, option=default, ...) -> Space | Graph``."""
         self._add("space", name, target, summary)
 
-    def task(self, name: str, target: Target, *, suffixes: tuple[str, ...] = (), summary: str = "") -> None:
-        """A task: ``f(*, option=default, ...) -> Task``; with `suffixes`, also for ``--task file.suffix`` as `path`."""
-        self._add("task", name, target, summary, suffixes=suffixes)
+    def task(
+        self,
+        name: str,
+        target: Target,
+        *,
+        suffixes: tuple[str, ...] = (),
+        claims: Target | None = None,
+        summary: str = "",
+    ) -> None:
+        """A task: ``f(*, option=default, ...) -> Task``; with `suffixes`, also for ``--task file.suffix`` as `path`.
+
+        Where several tasks read one suffix, ``claims(path) -> bool`` tells whether a file is this one's; the summary
+        then says what it expects in its files. Options called ``path`` or ending in ``_from`` name files.
+        """
+        self._add("task", name, target, summary, suffixes=suffixes, claims=claims)
 
     def strategy(self, name: str, target: Target, *, summary: str = "") -> None:
         """A strategy: ``f(*, option=default, ...) -> Strategy``."""
