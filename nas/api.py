@@ -72,7 +72,7 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        """What was measured on the exported winner, its test accuracy included; empty before it is exported."""
+        """What was measured on the exported winner, the test metrics included; empty before it is exported."""
         file = self.folder / BEST / "architecture.json"
         found: dict[str, Any] = json.loads(file.read_text()).get("metadata", {}) if file.is_file() else {}
         return found if self.best is not None and found.get("trial") == self.best.number else {}
@@ -182,9 +182,10 @@ def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = 
 
 
 def assemble(config: SearchConfig) -> Parts:
-    """Everything that `config` names, checked, the data too; nothing of torch or Ray is started for it."""
+    """Everything that `config` names, checked, the data too, and what it leaves open filled in; without torch or Ray."""
     from nas.train.recipe import Recipe
-    from nas.train.task import open_task
+    from nas.train.start import check_start
+    from nas.train.task import open_task, usual_objective
 
     manager = create_manager(config.plugins)
     registry = manager.registry
@@ -192,10 +193,17 @@ def assemble(config: SearchConfig) -> Parts:
     build_strategy(registry, config.strategy)
     if config.scheduler is not None:
         registry.get("scheduler", parse_spec(config.scheduler)[0])
-    objectives = tuple(_objective(manager, name) for name in config.objectives)
+    for name in config.objectives:
+        registry.get("objective", name)
     Recipe.parse(config.recipe)
     task = open_task(registry, config.task)
-    return Parts(config, manager, task, build_space(registry, config.space, task.info), objectives)
+    recipe = Recipe.parse(config.recipe, task.info)
+    recipe.augmentations(task.info, task.augment)
+    check_start(recipe, task)
+    names = config.objectives or (usual_objective(task),)
+    whole = config.model_copy(update={"objectives": names, "recipe": recipe.model_dump(mode="json")})
+    objectives = tuple(_objective(manager, name) for name in names)
+    return Parts(whole, manager, task, build_space(registry, config.space, task.info), objectives)
 
 
 def default_folder(config: SearchConfig) -> Path:
@@ -303,7 +311,7 @@ def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:
     plan = trained_blueprint(config, best.architecture)
     network = load_weights(plan, config["run"], best.number)
     facts = {"run": run.folder.name, "trial": best.number, "space": run.config.space, "task": run.config.task}
-    facts |= {**best.metrics, **evaluate_test(network, parts.task)}
+    facts |= {**best.metrics, **evaluate_test(network, parts.task), "facts": dict(parts.task.facts)}
     examples = parts.task.train_arrays().take(np.arange(min(8, len(parts.task.train_arrays()))))
     inputs = tuple(torch.from_numpy(x) for x in examples.x)
     inputs = tuple(x if x.dtype == torch.int64 else x.float() for x in inputs)
@@ -328,7 +336,7 @@ def _deadline(begun: float, seconds: float | None) -> float | None:
 
 def _absolute(config: SearchConfig) -> SearchConfig:
     """The task's file by its absolute path: workers and later sessions have other working directories."""
-    from nas.train.task import absolute_task
+    from nas.train.resolve import absolute_task
 
     return config.model_copy(update={"task": absolute_task(create_manager(config.plugins).registry, config.task)})
 
@@ -356,6 +364,7 @@ def _record(parts: Parts) -> dict[str, Any]:
             "inputs": [[port.kind, list(port.shape)] for port in info.inputs],
             "outputs": info.outputs,
             "target": info.target,
+            "vocabulary": info.vocabulary,
         },
         "versions": {name: version(name) for name in ("graphnas", "torch", "ray", "optuna")},
         "python": platform.python_version(),
@@ -380,4 +389,4 @@ def _stored(record: Mapping[str, Any]) -> SearchConfig:
 def _stored_info(record: Mapping[str, Any]) -> TaskInfo:
     task = record["task"]
     ports = tuple(Port(kind, tuple(shape)) for kind, shape in task["inputs"])
-    return TaskInfo(task["name"], ports, task["outputs"], task["target"])
+    return TaskInfo(task["name"], ports, task["outputs"], task["target"], task["vocabulary"])

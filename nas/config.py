@@ -21,7 +21,8 @@ class SearchConfig(BaseModel):
     """Everything that defines a search; stored as ``config.json`` in its folder.
 
     `time` is in seconds or written ``1h30m``; `trials` and `time` bound the search together, 20 trials when
-    neither is given. `concurrency` None uses every core: cores / cpus_per_trial.
+    neither is given. `concurrency` None uses every core: cores / cpus_per_trial. Without `objectives` it is what the
+    task is usually judged by. The stored `recipe` is whole: it has what the user did not say, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -29,7 +30,7 @@ class SearchConfig(BaseModel):
     space: str = "cell_cnn"
     task: str = "digits"
     strategy: str = "evolution"
-    objectives: tuple[str, ...] = ("val_accuracy",)
+    objectives: tuple[str, ...] = ()
     scheduler: str | None = None
     trials: int | None = Field(default=None, ge=1)
     time: float | None = Field(default=None, gt=0)
@@ -122,6 +123,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     options["plugins"] = [str(here / file) for file in ([plugins] if isinstance(plugins, str) else plugins)]
     if isinstance(task := options.get("task"), str) and (here / task).is_file():
         options["task"] = str(here / task)
+    recipe = options.get("recipe")
+    if isinstance(recipe, dict) and isinstance(start := recipe.get("init"), str):
+        options["recipe"] = {**recipe, "init": str(here / start)}
     if isinstance(out := options.get("out"), str):
         options["out"] = str(here / out)
     return options

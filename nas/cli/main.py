@@ -59,7 +59,7 @@ def _search_options(command: Any) -> Any:
         click.option("--space", metavar="NAME[:K=V,..]", help="Search space [cell_cnn]; see `nas spaces`."),
         click.option("--task", metavar="NAME|FILE", help="Task or data file [digits]."),
         click.option(
-            "--objective", "objectives", multiple=True, metavar="NAME", help="What to improve [val_accuracy]."
+            "--objective", "objectives", multiple=True, metavar="NAME", help="What to improve [the task's own]."
         ),
         click.option("--epochs", type=int, help="Epochs of each trial."),
         click.option("--recipe", metavar="K=V,..", help="Other settings of the training, as lr=0.1,batch_size=64."),

@@ -52,7 +52,7 @@ def run_record(run: Run) -> dict[str, Any]:
     """A run for ``--json``."""
     best = None
     if run.best is not None:
-        best = trial_record(run, run.best) | {"test_accuracy": run.results.get("test_accuracy")}
+        best = trial_record(run, run.best) | _test_metrics(run)
     return {
         "folder": str(run.folder),
         "config": run.config.model_dump(mode="json"),
@@ -77,10 +77,11 @@ def trial_table(record: dict[str, Any]) -> RenderableType:
         facts.add_row(name, str(record[name]))
     for name, value in record["decisions"].items():
         facts.add_row(name, str(value))
-    curve = Table("epoch", "train loss", "val loss", "val accuracy", "seconds", title="curve")
+    judged = [key for key in (record["curve"] or [{}])[0] if key.startswith("val_")]
+    columns = ["epoch", "train_loss", *judged, "seconds"]
+    curve = Table(*(key.replace("_", " ") for key in columns), title="curve")
     for epoch in record["curve"]:
-        cells = [epoch.get(key) for key in ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds")]
-        curve.add_row(*(number(cell) for cell in cells))
+        curve.add_row(*(number(epoch.get(key)) for key in columns))
     return Group(facts, curve)
 
 
@@ -113,8 +114,8 @@ def summary(run: Run) -> RenderableType:
     facts.add_row("best", f"trial {best.number} ({best.source}), {best.digest}")
     for objective, value in zip(run.history.objectives, best.values or (), strict=True):
         facts.add_row(objective.name.replace("_", " "), number(value))
-    if "test_accuracy" in run.results:
-        facts.add_row("test accuracy", number(run.results["test_accuracy"]))
+    for name, value in _test_metrics(run).items():
+        facts.add_row(name.replace("_", " "), number(value))
     facts.add_row("parameters", _count(best.metrics.get("params")))
     if (reference := run.reference) is not None and reference.values:
         facts.add_row("hand-made reference", f"{run.history.objectives[0].name} {number(reference.values[0])}")
@@ -123,6 +124,13 @@ def summary(run: Run) -> RenderableType:
     if run.results:
         facts.add_row("load it with", Text(load_line(run.folder / "best"), "bold"))
     return Panel(Group(*lines, facts), title=str(run.folder))
+
+
+def _test_metrics(run: Run) -> dict[str, float]:
+    """What the exported winner reaches on the test part, the first objective's metric first."""
+    found = {name: value for name, value in run.results.items() if name.startswith("test_")}
+    first = run.history.objectives[0].metric.replace("val_", "test_", 1)
+    return dict(sorted(found.items(), key=lambda pair: pair[0] != first))
 
 
 def load_line(folder: Path) -> str:

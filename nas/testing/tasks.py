@@ -44,13 +44,16 @@ def check_fingerprint_is_the_same_elsewhere(case: Case) -> None:
 def check_normalization_fits_the_input(case: Case) -> None:
     """Means and deviations, where there are any, are finite, one a channel or feature, no deviation zero."""
     task = case.make()
-    numbers = task.normalize(task.train_arrays())
-    if numbers is None:
-        return
-    width = task.info.input.width
-    assert len(numbers.mean) == len(numbers.std) == width, f"{case}: expected {width} of each, got {numbers}"
-    assert np.isfinite([*numbers.mean, *numbers.std]).all(), f"{case}: means or deviations are not finite: {numbers}"
-    assert min(numbers.std) > 0, f"{case}: expected deviations above 0, got {min(numbers.std)}"
+    found = task.normalize(task.train_arrays())
+    assert len(found) == len(task.info.inputs), f"{case}: expected numbers or None for each input, got {found}"
+    for numbers, port in zip(found, task.info.inputs, strict=True):
+        if numbers is None:
+            continue
+        fits = len(numbers.mean) == len(numbers.std) == port.width
+        assert fits, f"{case}: expected {port.width} of each for {port}, got {numbers}"
+        finite = np.isfinite([*numbers.mean, *numbers.std]).all()
+        assert finite, f"{case}: means or deviations are not finite: {numbers}"
+        assert min(numbers.std) > 0, f"{case}: expected deviations above 0, got {min(numbers.std)}"
 
 
 def fingerprint(case: Case) -> str:

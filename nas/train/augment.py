@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.errors import ConfigError
 from nas.space.ports import TaskInfo
 from nas.train.recipe import Recipe
 
@@ -50,12 +49,7 @@ TABLE: dict[str, Augmentation] = {"crop": crop, "flip": flip, "cutout": cutout}
 
 def augmentations(recipe: Recipe, info: TaskInfo, default: tuple[str, ...]) -> list[Augmentation]:
     """What the recipe asks for, `default` being the task's own; raises ConfigError for a task without images."""
-    names = {"auto": default, "none": ()}.get(recipe.augment) if isinstance(recipe.augment, str) else recipe.augment
-    if names and info.input.kind != "image":
-        raise ConfigError(
-            f"training option 'augment': {', '.join(names)} need images, task {info.name!r} has {info.input}"
-        )
-    return [TABLE[name] for name in names or ()]
+    return [TABLE[name] for name in recipe.augmentations(info, default)]
 
 
 def _draw(high: int, size: int, generator: torch.Generator, like: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ SHARE_OF_FREE_MEMORY = 0.4
 """Of the GPU's free memory the data may take this; the rest is for networks, and other workers on the same GPU."""
 
 EVALUATION_BATCH = 512
+"""Examples that are evaluated at a time where their answers are small."""
 
 
 class Data:
@@ -24,11 +25,11 @@ class Data:
     They are held on the device when they fit, else in host memory from which batches are copied through pinned pages.
     """
 
-    def __init__(self, arrays: Arrays, device: torch.device) -> None:
+    def __init__(self, arrays: Arrays, device: torch.device, evaluation_batch: int = EVALUATION_BATCH) -> None:
         x = [torch.from_numpy(array) for array in arrays.x]
         y = torch.from_numpy(arrays.y)
         home = device if _fits([*x, y], device) else torch.device("cpu")
-        self.device = device
+        self.device, self.evaluation_batch = device, evaluation_batch
         self.x = tuple(array.to(home) for array in x)
         self.y = y.to(home)
 
@@ -53,9 +54,9 @@ class Data:
                 first = change(first, draws)
             yield (first, *others), y
 
-    def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[Batch]:
-        """Every example once, as they came."""
-        for index in torch.split(torch.arange(len(self), device=self.y.device), batch_size):
+    def in_order(self, batch_size: int = 0) -> Iterator[Batch]:
+        """Every example once, as they came, by default in batches for evaluation."""
+        for index in torch.split(torch.arange(len(self), device=self.y.device), batch_size or self.evaluation_batch):
             yield self.batch(index)
 
     def batch(self, index: Tensor) -> Batch:

@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nas.errors import TrainingError
 from nas.train import checkpoint
 from nas.train.augment import Augmentation
 from nas.train.data import Data
 from nas.train.recipe import Recipe
+from nas.train.target import Classes, Metrics, Target
 
-Metrics = dict[str, float]
+CLASSES = Classes()
 
 
 def train(
@@ -31,6 +31,7 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
+    target: Target = CLASSES,
     augment: Sequence[Augmentation] = (),
     file: Path | None = None,
     resume: bool = False,
@@ -56,27 +57,29 @@ def train(
         run.random.use()
         network.train()
         total = torch.zeros((), device=device)
+        count: int | Tensor = 0
         batches = data.shuffled(recipe.batch_size, run.random.order, run.random.draws, augment)
         for step, (x, y) in enumerate(batches, start=run.epoch * steps):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr * rate(step)
             with autocast():
-                loss = functional.cross_entropy(network(*x), y, label_smoothing=recipe.label_smoothing)
+                loss = target.loss(network(*x), y, recipe.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             if recipe.grad_clip:
                 nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
             optimizer.step()
-            total += loss.detach() * len(y)
+            total += loss.detach() * target.count(y)
+            count = count + target.count(y)
 
         run.epoch += 1
-        train_loss = total.item() / len(data)
+        train_loss = total.item() / float(count)
         if not math.isfinite(train_loss):
             raise TrainingError(f"the loss is {train_loss} in epoch {run.epoch}; try a lower lr than {recipe.lr:g}")
-        val_loss, val_accuracy = evaluate(network, validation, autocast)
+        found = evaluate(network, validation, target, autocast)
         run.seconds += time.perf_counter() - started
         run.metrics = {"epoch": run.epoch, "epochs": recipe.epochs, "train_loss": train_loss}
-        run.metrics |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "seconds": run.seconds}
+        run.metrics |= {f"val_{name}": value for name, value in found.items()} | {"seconds": run.seconds}
         run.random.keep()
         if file is not None:
             checkpoint.save(run.state(), file)
@@ -85,19 +88,21 @@ def train(
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, data: Data, autocast: Callable[[], AbstractContextManager[Any]] | None = None
-) -> tuple[float, float]:
-    """Mean cross-entropy (no smoothing) and accuracy of `network`, left in evaluation mode, on all of `data`."""
+    network: nn.Module,
+    data: Data,
+    target: Target = CLASSES,
+    autocast: Callable[[], AbstractContextManager[Any]] | None = None,
+) -> Metrics:
+    """The loss (not smoothed) and the other metrics of `network`, left in evaluation mode, on all of `data`."""
     network.eval()
-    loss = torch.zeros((), device=data.device)
-    right = torch.zeros((), device=data.device)
-    for x, y in data.in_order():
-        with autocast() if autocast else torch.autocast(data.device.type, enabled=False):
-            logits = network(*x).float()
-        loss += functional.cross_entropy(logits, y, reduction="sum")
-        # torchmetrics gives the same number, and takes 1.6 s of every worker's start to import.
-        right += (logits.argmax(dim=1) == y).sum()
-    return loss.item() / len(data), right.item() / len(data)
+
+    def answers() -> Iterator[tuple[Tensor, Tensor]]:
+        for x, y in data.in_order():
+            with autocast() if autocast else torch.autocast(data.device.type, enabled=False):
+                output = network(*x)
+            yield output.float(), y
+
+    return target.measure(answers())
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

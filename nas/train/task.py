@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import ConfigError, TaskError, UnknownNameError
-from nas.plugin.registry import Entry, Registry, parse_spec
+from nas.errors import TaskError
+from nas.plugin.registry import Registry
 from nas.space.ports import Port, TaskInfo
+from nas.train.resolve import find_task
 
 Array = NDArray[Any]
 
-TARGETS = ("class",)
-"""What `nas.train.loop` can learn to answer, of what a `TaskInfo` can ask."""
+OBJECTIVES = {"class": "val_accuracy", "value": "val_r2", "token": "val_loss"}
+"""What `nas.train` can learn to answer, of what a `TaskInfo` can ask, and the objective of a search that names none."""
+
+IGNORE = -100
+"""A target that is no token: at padding, and at tokens that a network is not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
     """Examples and their targets.
 
-    x: one array an input of the task, each (N, *port's shape); uint8 or float32, int64 for tokens.
-    y: (N,) int64 classes, or float32 values.
+    x: one array an input of the task, each (N, *port's shape); uint8, int16 or float32, int64 for tokens.
+    y: (N,) int64 classes; (N,) or (N, K) float32 values; (N, L) int64 tokens, `IGNORE` where none is asked for.
     """
 
     x: tuple[Array, ...]
@@ -43,7 +45,7 @@ class Arrays:
 
 
 class Statistics(NamedTuple):
-    """Mean and standard deviation of the first input: one number a channel or feature."""
+    """Mean and standard deviation of an input or of values: one number a channel, feature or value."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -63,6 +65,21 @@ class Task(Protocol):
         ...
 
     @property
+    def objective(self) -> str:
+        """The objective of a search that names none; empty for the usual one of its target."""
+        ...
+
+    @property
+    def characters(self) -> tuple[int, ...]:
+        """How many characters each token of a text stands for; empty where bits per character make no sense."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What a user of a trained network must know, as JSON: ``classes`` by name, ``tokens`` by number."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Equal for equal data; may read all of it, the test part too."""
         ...
@@ -75,8 +92,8 @@ class Task(Protocol):
         """What only the winner is judged on, after the search; raises TaskError."""
         ...
 
-    def normalize(self, train: Arrays) -> Statistics | None:
-        """What networks subtract from and divide raw inputs by, taken from the part trained on; None: nothing."""
+    def normalize(self, train: Arrays) -> tuple[Statistics | None, ...]:
+        """What networks subtract from and divide each raw input by, from the part trained on; None: nothing."""
         ...
 
 
@@ -88,6 +105,9 @@ class ArrayTask:
     train: Arrays
     test: Callable[[], Arrays]
     augment: tuple[str, ...] = ()
+    objective: str = ""
+    characters: tuple[int, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -102,9 +122,10 @@ class ArrayTask:
         """See `Task`."""
         return self._test
 
-    def normalize(self, train: Arrays) -> Statistics | None:
+    def normalize(self, train: Arrays) -> tuple[Statistics | None, ...]:
         """See `Task`: nothing for tokens, else mean and deviation of each channel or feature."""
-        return None if self.info.input.kind == "tokens" else statistics(train.x[0], self.info.input)
+        pairs = zip(train.x, self.info.inputs, strict=True)
+        return tuple(None if port.kind == "tokens" else statistics(x, port) for x, port in pairs)
 
     @cached_property
     def _test(self) -> Arrays:
@@ -153,7 +174,16 @@ def _shares(sizes: Array, wanted: int, fraction: float) -> Array:
 def statistics(x: Array, port: Port) -> Statistics:
     """Mean and standard deviation of x (N, *port's shape), per channel or feature; a constant one has deviation 1."""
     axis = 1 if port.kind == "image" else x.ndim - 1
-    channels = [_moments(x.take(c, axis=axis)) for c in range(x.shape[axis])]
+    return _statistics([x.take(c, axis=axis) for c in range(x.shape[axis])])
+
+
+def value_statistics(y: Array) -> Statistics:
+    """Mean and standard deviation of targets (N,) or (N, K), per value; a constant one has deviation 1."""
+    return _statistics(list(y.reshape(len(y), -1).T))
+
+
+def _statistics(columns: list[Array]) -> Statistics:
+    channels = [_moments(column) for column in columns]
     return Statistics(tuple(m for m, _ in channels), tuple(s if s > 1e-8 else 1.0 for _, s in channels))
 
 
@@ -180,52 +210,19 @@ def open_task(registry: Registry, text: str, *, check: bool = True) -> Task:
     With `check`, all of its data, the test part too, is read and looked at; workers of a search leave that out.
     Raises UnknownNameError, ConfigError or TaskError.
     """
-    entry, options = _resolve(registry, text)
+    entry, options = find_task(registry, text)
     task: Task = entry.build(**options)
-    if task.info.target not in TARGETS:
-        raise TaskError(f"task {text!r}: expected a target that can be trained, {TARGETS}, got {task.info.target!r}")
+    if task.info.target not in OBJECTIVES:
+        known = ", ".join(OBJECTIVES)
+        raise TaskError(f"task {text!r}: expected a target that can be trained, {known}, got {task.info.target!r}")
     if check:
         check_task(task)
     return task
 
 
-def absolute_task(registry: Registry, text: str) -> str:
-    """`text` with the file it may name as an absolute path, so that it means the same in every folder."""
-    name, colon, rest = text.partition(":")
-    registered = name in {entry.name for entry in registry.all("task")}
-    return text if registered or not Path(name).is_file() else f"{Path(name).resolve()}{colon}{rest}"
-
-
-def _resolve(registry: Registry, text: str) -> tuple[Entry, dict[str, Any]]:
-    name, options = parse_spec(text)
-    entries = registry.all("task")
-    if name in {entry.name for entry in entries}:
-        entry = registry.get("task", name)
-        _need(entry, options)
-        return entry, options
-    suffixes = {suffix: entry for entry in entries for suffix in entry.details.get("suffixes", ())}
-    path = Path(name)
-    if found := [suffix for suffix in suffixes if name.lower().endswith(suffix)]:
-        if not path.is_file():
-            raise TaskError(f"task file {name} does not exist" if not path.exists() else f"task {name} is no file")
-        return suffixes[max(found, key=len)], {**options, "path": name}
-    if path.suffix or path.exists() or len(path.parts) > 1:
-        known = ", ".join(sorted(suffixes)) or "none"
-        raise TaskError(f"no task reads files like {name}; known suffixes: {known}; known tasks: {_names(entries)}")
-    raise UnknownNameError("task", name, (entry.name for entry in entries))
-
-
-def _need(entry: Entry, options: Mapping[str, Any]) -> None:
-    """Raises ConfigError when an option without a default is not given."""
-    for name, default in entry.options().items():
-        if default is inspect.Parameter.empty and name not in options:
-            suffixes = entry.details.get("suffixes", ())
-            instead = f" or a file ending in {' or '.join(suffixes)}" if suffixes else ""
-            raise ConfigError(f"task {entry.name!r} needs option {name!r}; give '{entry.name}:{name}=...'{instead}")
-
-
-def _names(entries: list[Entry]) -> str:
-    return ", ".join(entry.name for entry in entries) or "none"
+def usual_objective(task: Task) -> str:
+    """The objective of a search that names none."""
+    return task.objective or OBJECTIVES[task.info.target]
 
 
 def check_task(task: Task) -> None:
@@ -246,10 +243,8 @@ def check_arrays(arrays: Arrays, info: TaskInfo, where: str) -> None:
         check_finite(x, where)
     if not len(arrays):
         raise TaskError(f"{where}: expected at least one example, got none")
-    if info.target == "class":
-        _check_labels(arrays.y, info.outputs, where)
-    else:
-        check_finite(arrays.y, f"{where}, targets")
+    _check_tokens(arrays, info, where)
+    {"class": _check_labels, "value": _check_values, "token": _check_asked}[info.target](arrays.y, info, where)
 
 
 def check_finite(x: Array, where: str) -> None:
@@ -261,10 +256,38 @@ def check_finite(x: Array, where: str) -> None:
         )
 
 
-def _check_labels(y: Array, outputs: int, where: str) -> None:
-    if outputs < 2:
-        raise TaskError(f"{where}: expected at least 2 classes, got {outputs}")
+def _check_tokens(arrays: Arrays, info: TaskInfo, where: str) -> None:
+    for x, port in zip(arrays.x, info.inputs, strict=True):
+        if port.kind != "tokens":
+            continue
+        if x.dtype != np.int64:
+            raise TaskError(f"{where}: expected tokens as int64, got {x.dtype}")
+        if x.min() < 0 or x.max() >= info.vocabulary:
+            raise TaskError(f"{where}: expected tokens 0..{info.vocabulary - 1}, got {x.min()}..{x.max()}")
+
+
+def _check_labels(y: Array, info: TaskInfo, where: str) -> None:
+    if info.outputs < 2:
+        raise TaskError(f"{where}: expected at least 2 classes, got {info.outputs}")
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise TaskError(f"{where}: expected integer labels of shape (N,), got {y.dtype} of shape {y.shape}")
-    if y.min() < 0 or y.max() >= outputs:
-        raise TaskError(f"{where}: expected labels 0..{outputs - 1}, got {y.min()}..{y.max()}")
+    if y.min() < 0 or y.max() >= info.outputs:
+        raise TaskError(f"{where}: expected labels 0..{info.outputs - 1}, got {y.min()}..{y.max()}")
+
+
+def _check_values(y: Array, info: TaskInfo, where: str) -> None:
+    if y.dtype != np.float32 or y.shape not in ((len(y), info.outputs), (len(y),) * (info.outputs == 1)):
+        raise TaskError(f"{where}: expected float32 values (N, {info.outputs}), got {y.dtype} of shape {y.shape}")
+    check_finite(y, f"{where}, values")
+
+
+def _check_asked(y: Array, info: TaskInfo, where: str) -> None:
+    """At least one token is asked for in every example, else a batch might have no loss."""
+    length = info.output.shape[0]
+    if y.dtype != np.int64 or y.shape[1:] != (length,):
+        raise TaskError(f"{where}: expected int64 tokens (N, {length}), got {y.dtype} of shape {y.shape}")
+    asked = y != IGNORE
+    if not asked.any(axis=1).all():
+        raise TaskError(f"{where}: expected a token to tell in every example, got none in {np.argmin(asked.any(1))}")
+    if (wrong := y[asked]).min() < 0 or wrong.max() >= info.outputs:
+        raise TaskError(f"{where}: expected tokens 0..{info.outputs - 1}, got {wrong.min()}..{wrong.max()}")

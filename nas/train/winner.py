@@ -14,6 +14,7 @@ from nas.space.architecture import Architecture
 from nas.train import checkpoint
 from nas.train.data import Data
 from nas.train.loop import evaluate
+from nas.train.target import evaluation_batch, target_of
 from nas.train.task import Task
 from nas.train.worker import Setting
 
@@ -42,7 +43,7 @@ def load_weights(plan: Blueprint, run: str, number: int) -> nn.Module:
 
 
 def evaluate_test(network: nn.Module, task: Task, device: str = "cpu") -> dict[str, float]:
-    """Loss and accuracy on the test part; the only place that reads it, and only after the search."""
+    """Loss and metrics on the test part; the only place that reads it, and only after the search."""
     where = torch.device(device)
-    loss, accuracy = evaluate(network.to(where), Data(task.test_arrays(), where))
-    return {"test_loss": loss, "test_accuracy": accuracy}
+    found = evaluate(network.to(where), Data(task.test_arrays(), where, evaluation_batch(task)), target_of(task))
+    return {f"test_{name}": value for name, value in found.items()}

@@ -12,16 +12,18 @@ import torch
 from torch import nn
 
 from nas.errors import TrainingError
-from nas.model import Blueprint, Normalize, blueprint
+from nas.model import Blueprint, Normalize, Units, blueprint
 from nas.plugin.manager import create_manager
 from nas.plugin.registry import Registry
 from nas.space.architecture import Architecture
 from nas.train import checkpoint
 from nas.train.augment import augmentations
 from nas.train.data import Data
-from nas.train.loop import Metrics, stream, train
+from nas.train.inherit import inherit, read_start
+from nas.train.loop import stream, train
 from nas.train.recipe import Recipe
-from nas.train.task import Arrays, Task, open_task, split
+from nas.train.target import Metrics, evaluation_batch, target_of
+from nas.train.task import Arrays, Task, open_task, split, value_statistics
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Setting:
         """The setting that `config` names; the test part of the task is not read."""
         registry = create_manager(config["plugins"]).registry
         task = open_task(registry, config["task"], check=False)
-        return cls(registry, task, Recipe.parse(config["recipe"]), config["seed"])
+        return cls(registry, task, Recipe.parse(config["recipe"], task.info), config["seed"])
 
     @cached_property
     def parts(self) -> tuple[Arrays, Arrays]:
@@ -46,15 +48,16 @@ class Setting:
         return split(self.task.train_arrays(), self.seed, self.recipe.val_fraction)
 
     @cached_property
-    def normalize(self) -> Normalize | None:
-        """What networks do to raw inputs; from the part that is trained on and nothing else."""
-        numbers = self.task.normalize(self.parts[0])
-        return None if numbers is None else Normalize(*numbers)
+    def units(self) -> Units:
+        """What networks do to raw inputs and to values; from the part that is trained on and nothing else."""
+        train, _ = self.parts
+        inputs = tuple(numbers and Normalize(*numbers) for numbers in self.task.normalize(train))
+        return Units(inputs, Normalize(*value_statistics(train.y)) if self.task.info.target == "value" else None)
 
     @property
     def blueprint(self) -> Callable[[Architecture], Blueprint]:
         """From a candidate to its network as it is trained; raises CandidateError."""
-        return partial(blueprint, task=self.task.info, registry=self.registry, normalize=self.normalize)
+        return partial(blueprint, task=self.task.info, registry=self.registry, normalize=self.units)
 
 
 class Worker:
@@ -73,7 +76,10 @@ class Worker:
         setting = Setting.open(config)  # let go of at the end, and with it the arrays that were split
         self.blueprint = setting.blueprint
         self.recipe = setting.recipe
-        self.data, self.validation = (Data(part, self.device) for part in setting.parts)
+        batch = evaluation_batch(setting.task)
+        self.data, self.validation = (Data(part, self.device, batch) for part in setting.parts)
+        self.target = target_of(setting.task)
+        self.start = read_start(self.recipe.init) if self.recipe.init else None
         self.augment = augmentations(self.recipe, setting.task.info, setting.task.augment)
 
     def trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
@@ -104,20 +110,24 @@ class Worker:
     def _trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
         plan = self.blueprint(Architecture.from_dict(job["architecture"]))
         torch.manual_seed(stream(job["seed"], "weights"))
-        network = faster_layout(plan.build().to(self.device), self.validation)
-        costs = {"params": plan.costs.params, "flops": plan.costs.flops}
+        network = plan.build()
+        facts = {"params": plan.costs.params, "flops": plan.costs.flops}
+        if self.start is not None:
+            facts["inherited"] = inherit(network, plan, self.start)
+        network = faster_layout(network.to(self.device), self.validation)
         epochs = train(
             network,
             self.data,
             self.validation,
             self.recipe,
             seed=job["seed"],
+            target=self.target,
             augment=self.augment,
             file=checkpoint.path_of(self.run, job["number"]),
             resume=job["resume"],
         )
         for metrics in epochs:
-            yield metrics | costs
+            yield metrics | facts
 
     def _free(self) -> None:
         gc.collect()

@@ -13,8 +13,19 @@ if TYPE_CHECKING:
 @hookimpl
 def nas_register(registry: Registrar) -> None:
     """Register the objectives."""
-    add = registry.objective
-    add("val_accuracy", "val_accuracy", direction="maximize", summary="Share of validation examples classified right.")
-    add("val_loss", "val_loss", direction="minimize", summary="Mean loss on the validation examples.")
-    add("params", "params", direction="minimize", summary="Number of weights to learn.")
-    add("flops", "flops", direction="minimize", summary="Floating-point operations of one example's forward pass.")
+    for name, summary in (
+        ("val_accuracy", "Share of validation examples, or tokens, told right."),
+        ("val_r2", "Share of the variance of values that is explained on the validation examples."),
+        ("val_pearson", "Linear correlation of values on the validation examples."),
+        ("val_spearman", "Rank correlation of values on the validation examples."),
+    ):
+        registry.objective(name, name, direction="maximize", summary=summary)
+    for name, summary in (
+        ("val_loss", "Mean loss on the validation examples."),
+        ("val_bpc", "Bits to tell a character of the validation text."),
+        ("val_perplexity", "Tokens between which the network hesitates, on the validation text."),
+        ("val_mae", "Mean absolute error of values on the validation examples."),
+        ("params", "Number of weights to learn."),
+        ("flops", "Floating-point operations of one example's forward pass."),
+    ):
+        registry.objective(name, name, direction="minimize", summary=summary)

@@ -206,9 +206,9 @@ class HashedFingerprint(ArrayTask):
 
 class OneNumber(ArrayTask):
     def normalize(self, train: Arrays) -> object:  # type: ignore[override]
-        numbers = super().normalize(train)
+        (numbers,) = super().normalize(train)
         assert numbers is not None
-        return numbers._replace(mean=numbers.mean[:1])
+        return (numbers._replace(mean=numbers.mean[:1]),)
 
 
 def add_tasks(registry: Registrar) -> None:

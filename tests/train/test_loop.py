@@ -144,7 +144,7 @@ class Constant(nn.Module):
 
 
 def test_evaluation_is_the_mean_over_examples(parts: Parts) -> None:
-    loss, accuracy = evaluate(Constant(), parts[1])
+    loss, accuracy = evaluate(Constant(), parts[1]).values()
     share = (parts[1].y == 0).float().mean().item()
     assert accuracy == pytest.approx(share)
     assert loss == pytest.approx(share * math.log(2) + (1 - share) * math.log(4))
@@ -154,7 +154,7 @@ def test_accuracy_is_torchmetrics(small: Build, parts: Parts) -> None:
     from torchmetrics.functional.classification import multiclass_accuracy
 
     network, data = small(), parts[1]
-    _, ours = evaluate(network, data)
+    ours = evaluate(network, data)["accuracy"]
     (x,), y = next(iter(data.in_order()))
     theirs = multiclass_accuracy(network(x), y, num_classes=3, average="micro")
     assert ours == pytest.approx(theirs.item())

@@ -82,7 +82,7 @@ def test_the_winner_comes_back_as_it_was_trained(
     assert not network.training
     from nas.train.loop import evaluate
 
-    loss, accuracy = evaluate(network, worker.validation)
+    loss, accuracy = evaluate(network, worker.validation).values()
     assert accuracy == last["val_accuracy"]
     assert loss == pytest.approx(last["val_loss"], rel=1e-4)
     found = evaluate_test(network, array_task)
