@@ -28,6 +28,7 @@ from nas.plugin.manager import create_manager
 from nas.plugin.registry import Blocks
 from nas.space.graph import Block, Graph, Scalar, graph
 from nas.space.ports import Port, TaskInfo
+from nas_search_spaces.nas_bench_201 import from_string, to_string
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
 
@@ -66,6 +67,21 @@ def hwgpt_decisions(rows: Mapping[str, Any]) -> Iterator[dict[str, Scalar]]:
             values = rows[column][number].tolist()
             decisions |= {f"layer{i}/{name}": value for i, value in enumerate(values[:depth])}
         yield decisions
+
+
+def nas_bench_201(folder: Path, step: int = 1) -> Agreement:
+    """NAS-Bench-201 (Dong & Yang, ICLR 2020): 15,625 cells; every `step`-th row, compiled as written, not simplified."""
+    registry = create_manager().registry
+    task = TaskInfo("cifar10", (Port("image", (3, 32, 32)),), 10)
+    space = build_space(registry, "nas_bench_201", task)
+    with np.load(folder / "nb201_cifar10.npz", allow_pickle=False) as table:
+        strings, params = table["arch_str"][::step].astype(str).tolist(), table["params_M_c10"][::step].tolist()
+    converted = equal = 0
+    for text, millions in zip(strings, params, strict=True):
+        architecture = from_string(space, text)
+        converted += to_string(architecture) == text and architecture in space
+        equal += blueprint(architecture, task, registry, simplify=False).costs.params == round(millions * 1e6)
+    return Agreement(len(strings), converted, equal, "16 channels, 3 x 5 cells; strings there and back")
 
 
 RECIPE_OPS = {
@@ -151,6 +167,7 @@ def searched_cell(network: Graph) -> Graph:
 
 
 TABLES: dict[str, tuple[str, Callable[[Path], Agreement]]] = {
+    "NAS-Bench-201": ("nb201_cifar10.npz", nas_bench_201),
     "HW-GPT-Bench-S": ("hwgpt_s.npz", hwgpt_s),
     "NAS-Bench-NLP": ("nbnlp_wikitext2_curves.json.gz", nas_bench_nlp),
 }
