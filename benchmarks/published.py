@@ -26,6 +26,7 @@ from nas.model import blueprint
 from nas.plugin.build import build_space
 from nas.plugin.manager import create_manager
 from nas.plugin.registry import Blocks
+from nas.space.digest import digest
 from nas.space.graph import Block, Graph, Scalar, graph
 from nas.space.ports import Port, TaskInfo
 from nas_search_spaces.nas_bench_201 import from_string, to_string
@@ -104,17 +105,20 @@ def nas_bench_nlp(folder: Path, step: int = 1) -> Agreement:
     registry = create_manager().registry
     task = TaskInfo("wikitext2", (Port("tokens", (4,)),), 33_278, "token", vocabulary=33_278)
     rows = recipes(folder)[::step]
-    nodes = 1 + max(len(recipe) for recipe, _ in rows)
+    nodes, networks = 1 + max(len(recipe) for recipe, _ in rows), set()
     spec = f"recurrent_cell:nodes={nodes},layers=3,features=400,hidden=600,states="
     spaces = {states: build_space(registry, f"{spec}{states}", task) for states in {new_states(row) for row, _ in rows}}
     converted = equal = 0
     for recipe, params in rows:
         space = spaces[new_states(recipe)]
         architecture = space.architecture(recipe_decisions(recipe), fill=True)
-        same = searched_cell(architecture.graph).digest == recipe_to_cell(recipe, registry.blocks).digest
+        networks.add(cell := digest(recipe_to_cell(recipe, registry.blocks)))
+        same = digest(searched_cell(architecture.graph)) == cell
         converted += same and architecture in space
         equal += blueprint(architecture, task, registry).costs.params == params
-    return Agreement(len(rows), converted, equal, "distinct recipes; tied embedding, bias of the decoder")
+    return Agreement(
+        len(rows), converted, equal, f"{len(networks)} different networks; tied embedding, bias of the decoder"
+    )
 
 
 def recipes(folder: Path) -> list[tuple[Recipe, int]]:
@@ -141,17 +145,22 @@ def recipe_to_cell(recipe: Recipe, b: Blocks) -> Graph:
     return graph(["x", *(f"h_prev_{i}" for i in states)], nodes, "out")
 
 
-def recipe_decisions(recipe: Recipe) -> dict[str, Scalar]:
-    """A recipe as decisions of `recurrent_cell`; its node 0, which may read no other node, is left unused."""
+def called(recipe: Recipe) -> dict[str, str]:
+    """The nodes of a recipe -> what `recurrent_cell` calls them; its node 0, always a linear map, is spare."""
     inner = {name: [source for source in said["input"] if source in recipe] for name, said in recipe.items()}
-    called = {name: f"n{i}" for i, name in enumerate(TopologicalSorter(inner).static_order(), 1)}
-    called |= {f"h_prev_{i}": f"h{i}" for i in range(new_states(recipe))}
-    decisions: dict[str, Scalar] = {f"new{i}": called[f"h_new_{i}"] for i in range(new_states(recipe))}
+    nodes = {name: f"n{i}" for i, name in enumerate(TopologicalSorter(inner).static_order(), 1)}
+    return nodes | {f"h_prev_{i}": f"h{i}" for i in range(new_states(recipe))}
+
+
+def recipe_decisions(recipe: Recipe) -> dict[str, Scalar]:
+    """A recipe as decisions of the space `recurrent_cell`, which must have a node more than the recipe."""
+    names = called(recipe)
+    decisions: dict[str, Scalar] = {f"new{i}": names[f"h_new_{i}"] for i in range(new_states(recipe))}
     for name, said in recipe.items():
-        values = [called[source] for source in said["input"] if source != "x"]
+        values = [names[source] for source in said["input"] if source != "x"]
         reads = "x" * ("x" in said["input"]) + "v" * len(values)
-        decisions[called[name]] = f"{RECIPE_OPS[said['op']]}:{reads}"
-        decisions |= {f"{called[name]}/value{i}": value for i, value in enumerate(values)}
+        decisions[names[name]] = f"{RECIPE_OPS[said['op']]}:{reads}"
+        decisions |= {f"{names[name]}/value{i}": value for i, value in enumerate(values)}
     return decisions
 
 
