@@ -6,7 +6,6 @@ The blocks of Klyuchnikov et al. 2022, NAS-Bench-NLP: linear, blend, product, an
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -42,7 +41,7 @@ class Recurrence(nn.Module):
             if new.shape[-1] != self.states * self.hidden:
                 wanted = f"{self.states} new states of {self.hidden} side by side"
                 raise ValueError(f"expected a cell that gives {wanted}, got {tuple(new.shape)}")
-            states = torch.split(new, self.hidden, dim=1)
+            states = torch.split(new, self.hidden, dim=1) if self.states > 1 else (new,)
             steps.append(states[0])
         return torch.stack(steps, dim=1)
 
@@ -63,14 +62,14 @@ class CellLinear(nn.Module):
         super().__init__()
         width = features or graph_features
         bound = width**-0.5
-        self.weights = nn.ParameterList([torch.empty(width, shape[-1]).uniform_(-bound, bound) for shape in in_shapes])
+        self.weights = nn.ParameterList([torch.empty(shape[-1], width).uniform_(-bound, bound) for shape in in_shapes])
         self.bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """N of (B, D_i) -> (B, features)."""
-        out = F.linear(inputs[0], self.weights[0], self.bias)
-        for x, weight in zip(inputs[1:], self.weights[1:], strict=True):
-            out = out + F.linear(x, weight)
+        out: Tensor = self.bias
+        for x, weight in zip(inputs, self.weights, strict=True):
+            out = torch.addmm(out, x, weight)
         return out
 
 

@@ -67,8 +67,8 @@ def test_a_cell_that_is_a_graph_computes_what_the_layer_does(b: Blocks, registry
     with torch.no_grad():
         for row, gate in enumerate("ifgo"):
             rows, linear = slice(4 * row, 4 * row + 4), getattr(cell, f"{gate}_sum")
-            wanted.weight_ih_l0[rows] = linear.weights[0]
-            wanted.weight_hh_l0[rows] = linear.weights[1]
+            wanted.weight_ih_l0[rows] = linear.weights[0].T
+            wanted.weight_hh_l0[rows] = linear.weights[1].T
             wanted.bias_ih_l0[rows] = linear.bias
         wanted.bias_hh_l0.zero_()
     x = torch.randn(2, 7, 5)

@@ -178,7 +178,7 @@ def test_blocks_of_cells() -> None:
     a, c, d = random(B, H), random(B, H, seed=1), random(B, H, seed=2)
     x = random(B, D)
     linear = cells.CellLinear(in_shapes=((D,), (H,)), graph_features=H)
-    by_hand = x @ linear.weights[0].T + a @ linear.weights[1].T + linear.bias
+    by_hand = x @ linear.weights[0] + a @ linear.weights[1] + linear.bias
     torch.testing.assert_close(linear(x, a), by_hand)
     assert max(p.abs().max().item() for p in linear.parameters()) <= H**-0.5
     torch.testing.assert_close(cells.Blend()(a, c, d), a * c + (1 - a) * d)

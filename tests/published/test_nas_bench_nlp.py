@@ -71,7 +71,7 @@ def interpreted(
             op, given = recipe[name]["op"], [value(source) for source in recipe[name]["input"]]
             if op == "linear":
                 weights, bias = linears[name]
-                known[name] = bias + sum(g @ w.T for w, g in zip(weights, given, strict=True))
+                known[name] = bias + sum(g @ w for w, g in zip(weights, given, strict=True))
             elif op == "blend":
                 known[name] = given[0] * given[1] + (1 - given[0]) * given[2]
             elif op.startswith("elementwise"):
