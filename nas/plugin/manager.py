@@ -37,6 +37,8 @@ class Manager:
 
     def register(self, plugin: object, name: str) -> None:
         """One plugin, wholly or not at all; raises PluginError with its name."""
+        if self.pluggy.has_plugin(name):
+            raise PluginError(f"plugin {name!r} is there already; give one of the two another name")
         try:
             if self.pluggy.register(plugin, name) is None:
                 raise PluginError(f"plugin {name!r} is blocked")
@@ -59,7 +61,7 @@ def create_manager(files: Iterable[str | Path] = (), *, installed: bool = True) 
     A plugin that fails is named in `Manager.failures` and the rest works. Raises PluginError only for a file that does
     not exist or registers a name that is taken.
     """
-    paths = tuple(str(Path(file).resolve()) for file in files)
+    paths = tuple(dict.fromkeys(str(Path(file).resolve()) for file in files))
     manager = Manager(pluggy.PluginManager(hooks.PROJECT), files=paths)
     manager.pluggy.add_hookspecs(hooks)
     if installed:

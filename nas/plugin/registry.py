@@ -224,8 +224,10 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"expected 'name:key=value,key=value', got {text!r} (at {part!r})")
+        if (key := key.strip()) in options:
+            raise ConfigError(f"expected each option once, got {key!r} twice in {text!r}")
         try:
-            options[key.strip()] = tomllib.loads(f"v = {value}")["v"]
+            options[key] = tomllib.loads(f"v = {value}")["v"]
         except tomllib.TOMLDecodeError:
-            options[key.strip()] = value.strip()
+            options[key] = value.strip()
     return name.strip(), options
