@@ -26,7 +26,7 @@ SCALES: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple
 def vit(b: Blocks, task: TaskInfo, *, scale: str = "tiny", patch: int = 0, dropout: float = 0.0) -> Space:
     """Width, depth, and heads and MLP ratio of each layer of a vision Transformer (AutoFormer).
 
-    patch: the side of a patch; by default the largest that leaves at least 8 x 8 of them, or a pixel.
+    patch: the side of a patch; by default 2 or the largest that leaves at least 8 x 8 of them, where that divides.
     """
     if [port.kind for port in task.inputs] != ["image"] or task.target == "token":
         coming = " and ".join(map(str, task.inputs))
@@ -38,7 +38,7 @@ def vit(b: Blocks, task: TaskInfo, *, scale: str = "tiny", patch: int = 0, dropo
     if patch and patch not in fit:
         raise SpaceError(f"expected a patch that divides {task.input} ({', '.join(map(str, fit))}), got {patch}")
     widths, depths, heads, ratios, features = SCALES[scale]
-    side = patch or max(n for n in fit if n == 1 or n * 8 <= min(sides))
+    side = patch or max(n for n in fit if n <= 2 or n * 8 <= min(sides))
     layer = b.encoder_layer(
         heads=choice("heads", *heads), mlp_ratio=choice("mlp_ratio", *ratios), head_features=features, dropout=dropout
     )

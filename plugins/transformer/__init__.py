@@ -81,7 +81,7 @@ def _sequences(registry: Registrar) -> None:
         f"{HERE}.sequences:PositionEmbedding",
         inputs=SEQUENCE,
         output="sequence",
-        parameters={"position": "learned", "dropout": 0.0},
+        parameters={"position": "learned", "std": 0.2, "dropout": 0.0},
         summary="adds a learned or sinusoidal code of each position",
     )
     final: dict[str, Value] = {"norm": "layer_norm", "order": "pre"}

@@ -41,19 +41,22 @@ class PositionEmbedding(nn.Module):
 
     position: ``learned`` (Gehring et al. 2017; Devlin et al. 2019) or ``sinusoidal`` (Vaswani et al. 2017); nothing is
         added for ``rotary``, ``alibi`` and ``none``, so that one choice serves this block and attention.
+    std: the deviation of learned codes at first; the 0.02 of long trainings leaves places alike in short ones.
 
     Raises ValueError for an unknown position.
     """
 
     codes: Tensor
 
-    def __init__(self, *, in_features: int, in_length: int, position: str = "learned", dropout: float = 0.0) -> None:
+    def __init__(
+        self, *, in_features: int, in_length: int, position: str = "learned", std: float = 0.2, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if position not in POSITIONS:
             raise ValueError(f"expected a position among {', '.join(POSITIONS)}, got {position!r}")
         self.added = position in ("learned", "sinusoidal")
         if position == "learned":
-            self.codes = nn.Parameter(torch.randn(in_length, in_features) * 0.02)
+            self.codes = nn.Parameter(torch.randn(in_length, in_features) * std)
         elif position == "sinusoidal":
             self.register_buffer("codes", sinusoids(in_length, in_features), persistent=False)
         self.drop = nn.Dropout(dropout)
