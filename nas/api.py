@@ -182,7 +182,7 @@ def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = 
 
 
 def assemble(config: SearchConfig) -> Parts:
-    """Everything that `config` names, checked, the data too, and what it leaves open filled in; without torch or Ray."""
+    """Everything that `config` names, checked, the data too, and what it leaves open filled in; no torch, no Ray."""
     from nas.train.recipe import Recipe
     from nas.train.start import check_start
     from nas.train.task import open_task, usual_objective

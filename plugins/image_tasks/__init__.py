@@ -1,4 +1,4 @@
-"""Image classification: scikit-learn's handwritten digits, and any images in an .npz file."""
+"""Image classification: scikit-learn's handwritten digits, also read row by row, and any images in an .npz file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ def nas_register(registry: Registrar) -> None:
         "digits", "nas_plugins.image_tasks.digits:digits", summary="1,797 handwritten digits of 8x8, 10 classes"
     )
     registry.task(
+        "digit_rows",
+        "nas_plugins.image_tasks.digits:digit_rows",
+        summary="the same digits read row by row: sequences of 8 steps with 8 features",
+    )
+    registry.task(
         "npz",
         "nas_plugins.image_tasks.npz:npz",
         suffixes=(".npz",),
+        claims="nas_plugins.image_tasks.npz:claims",
         summary="images in a file with x_train y_train x_test y_test",
     )

@@ -26,6 +26,17 @@ def digits() -> ArrayTask:
     return ArrayTask(TaskInfo("digits", (Port("image", (1, 8, 8)),), 10), train, lambda: test, ("crop",))
 
 
+def digit_rows() -> ArrayTask:
+    """The digits of `digits`, its parts too, as sequences (8, 8): a step a row from the top."""
+    images = digits()
+    info = TaskInfo("digit_rows", (Port("sequence", (8, 8)),), 10)
+    return ArrayTask(info, _rows(images.train_arrays()), lambda: _rows(images.test_arrays()))
+
+
+def _rows(images: Arrays) -> Arrays:
+    return Arrays((images.x[0][:, 0],), images.y)
+
+
 def _table() -> Array:
     """(1797, 65): 64 pixels and the label.
 

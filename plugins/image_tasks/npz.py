@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +9,18 @@ import numpy as np
 
 from nas.errors import ConfigError, TaskError
 from nas.space.ports import Port, TaskInfo
+from nas.train.files import array_names, read_arrays
 from nas.train.task import Array, Arrays, ArrayTask, check_arrays, check_finite
 
 Channels = Literal["auto", "first", "last"]
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 COUNTS = (1, 2, 3, 4)
 """Sizes of an axis that is taken for the channels."""
+
+
+def claims(path: Path) -> bool:
+    """Whether the file has one of the arrays."""
+    return not set(NAMES).isdisjoint(array_names(path))
 
 
 def npz(*, path: str, channels: Channels = "auto") -> ArrayTask:
@@ -34,7 +37,7 @@ def npz(*, path: str, channels: Channels = "auto") -> ArrayTask:
     if channels not in ("auto", "first", "last"):
         raise ConfigError(f"option 'channels' of task 'npz': expected auto, first or last, got {channels!r}")
     file = Path(path)
-    found = _read(file, NAMES[:2])
+    found = read_arrays(file, NAMES[:2], among=NAMES)
     x = _images(found["x_train"], f"{file}: x_train", channels)
     y = _labels(found["y_train"], f"{file}: y_train")
     train = Arrays((x,), y)
@@ -44,34 +47,11 @@ def npz(*, path: str, channels: Channels = "auto") -> ArrayTask:
 
 
 def _test(file: Path, info: TaskInfo, channels: Channels) -> Arrays:
-    found = _read(file, NAMES[2:])
+    found = read_arrays(file, NAMES[2:], among=NAMES)
     x = _images(found["x_test"], f"{file}: x_test", channels)
     test = Arrays((x,), _labels(found["y_test"], f"{file}: y_test"))
     check_arrays(test, info, f"{file}: x_test, y_test")
     return test
-
-
-def _read(file: Path, names: tuple[str, ...]) -> Mapping[str, Array]:
-    """The named arrays; the others stay on disk. Pickled objects are never loaded."""
-    try:
-        with file.open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise TaskError(f"{file}: expected an .npz with {', '.join(NAMES)}, got a single array")
-            if missing := [name for name in NAMES if name not in archive.files]:
-                raise TaskError(
-                    f"{file}: expected the arrays {', '.join(NAMES)}; missing {', '.join(missing)}, "
-                    f"got {', '.join(archive.files) or 'none'}"
-                )
-            return {name: archive[name] for name in names}
-    except FileNotFoundError:
-        raise TaskError(f"task file {file} does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
-            raise TaskError(
-                f"{file}: expected an .npz of plain number arrays, got pickled objects or no .npz at all"
-            ) from None
-        raise TaskError(f"{file}: expected an .npz file written by numpy.savez, cannot read it: {error}") from None
 
 
 def _images(x: Array, where: str, channels: Channels) -> Array:
