@@ -30,17 +30,20 @@ class Evolution:
 
     def propose(self, history: History, rng: random.Random) -> Architecture:
         """The mutated winner of a tournament, or a random architecture while there are too few."""
-        alive = history.complete[-self._population(history) :]
-        if len(alive) < self._population(history):
+        size = self.population_for(history)
+        alive = history.complete[-size:]
+        if len(alive) < size:
             return history.space.sample(rng)
-        drawn = [rng.choice(alive) for _ in range(self._sample(len(alive)))]
+        drawn = [rng.choice(alive) for _ in range(self.sample_for(len(alive)))]
         return history.space.mutate(max(drawn, key=history.score).architecture, rng)
 
-    def _population(self, history: History) -> int:
+    def population_for(self, history: History) -> int:
+        """How many of the latest trials are alive."""
         budget = history.budget or len(history.trials)
         return self.population or min(max(budget // 4, SMALLEST), LARGEST)
 
-    def _sample(self, alive: int) -> int:
+    def sample_for(self, alive: int) -> int:
+        """How many of the living a tournament draws."""
         return self.sample or max(alive // 4, 2)
 
 
