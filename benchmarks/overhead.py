@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ class Random:
 def space() -> Space:
     """As many decisions as a small cell space has."""
     block = Signature("block", ("vector",), parameters={"a": 0, "b": 0})
-    return Space(chain(**{f"n{i}": block(a=choice(f"a{i}", *range(5)), b=choice(f"b{i}", *range(5))) for i in range(4)}))
+    nodes = {f"n{i}": block(a=choice(f"a{i}", *range(5)), b=choice(f"b{i}", *range(5))) for i in range(4)}
+    return Space(chain(**nodes))
 
 
 def ours(trials: int, run: Callable[[Controller, WorkerSpec], object]) -> float:
@@ -78,7 +80,7 @@ def ours(trials: int, run: Callable[[Controller, WorkerSpec], object]) -> float:
         with Ledger.create(Path(folder, "run"), space(), [Objective("score", "score", "maximize")]) as ledger:
             strategy = ("random", Random())
             controller = Controller(ledger=ledger, strategy=strategy, check=lambda _: {"params": 1}, budget=trials)
-            run(controller, WorkerSpec("benchmarks.overhead:TrivialWorker"))
+            run(controller, WorkerSpec("overhead:TrivialWorker"))
             assert len(controller.history.complete) == trials
         return time.perf_counter() - started
 
@@ -105,13 +107,10 @@ def bare(trials: int, concurrency: int) -> float:
 
 
 def with_start(measured: Callable[[Cluster], float], resources: Resources) -> tuple[float, float]:
-    """Seconds without and with Ray's start and stop."""
+    """Seconds without and with the start and stop of Ray."""
     started = time.perf_counter()
-    cluster = Cluster(resources)
-    try:
+    with Cluster(resources) as cluster:
         inner = measured(cluster)
-    finally:
-        cluster.close()
     return inner, time.perf_counter() - started
 
 
@@ -123,22 +122,31 @@ def main() -> None:
     args = parser.parse_args()
     logging.getLogger("ray").setLevel(logging.ERROR)
     resources = Resources(args.concurrency)
-    rows: dict[str, list[tuple[float, float]]] = {"bare": [], "ours": [], "local": []}
-    for _ in range(args.rounds):
-        rows["bare"].append(with_start(lambda cluster: bare(args.trials, args.concurrency), resources))
-        rows["ours"].append(
-            with_start(
-                lambda cluster: ours(args.trials, lambda c, spec: run_ray(c, spec, resources, cluster=cluster)), resources
-            )
-        )
+    sides: dict[str, Callable[[Cluster], float]] = {
+        "Ray Tune, reused class": lambda _: bare(args.trials, args.concurrency),
+        "nas on Ray": lambda cluster: ours(args.trials, partial(run_ray, resources=resources, cluster=cluster)),
+    }
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in [*sides, "nas in process"]}
+    for turn in range(args.rounds):
+        for name, side in list(sides.items())[:: 1 if turn % 2 else -1]:
+            times[name].append(with_start(side, resources))
         seconds = ours(args.trials, run_local)
-        rows["local"].append((seconds, seconds))
-    print(f"{args.trials} trivial trials, {args.concurrency} at a time, median of {args.rounds} rounds, Ray {ray.__version__}")
-    print(f"{'':24}{'s':>8}{'ms/trial':>10}{'s with Ray start':>18}{'/ bare':>8}")
-    base = statistics.median(inner for inner, _ in rows["bare"])
-    for name, title in (("bare", "Ray Tune, reused class"), ("ours", "nas on Ray"), ("local", "nas in process")):
-        inner, whole = (statistics.median(column) for column in zip(*rows[name], strict=True))
-        print(f"{title:24}{inner:8.2f}{inner / args.trials * 1e3:10.1f}{whole:18.2f}{inner / base:8.2f}")
+        times["nas in process"].append((seconds, seconds))
+    report(args, times)
+
+
+def report(args: argparse.Namespace, times: dict[str, list[tuple[float, float]]]) -> None:
+    print(f"{args.trials} trivial trials, {args.concurrency} at a time, {args.rounds} rounds, Ray {ray.__version__};")
+    print("medians; ratios are of times within a round")
+    print(f"{'':24}{'s':>8}{'ms/trial':>10}{'/ bare':>8}{'s with start':>14}{'/ bare':>8}")
+    bare_times = next(iter(times.values()))
+    for name, rounds in times.items():
+        inner, whole = (statistics.median(column) for column in zip(*rounds, strict=True))
+        ratios = [
+            statistics.median(mine[i] / theirs[i] for mine, theirs in zip(rounds, bare_times, strict=True))
+            for i in (0, 1)
+        ]
+        print(f"{name:24}{inner:8.2f}{inner / args.trials * 1e3:10.1f}{ratios[0]:8.2f}{whole:14.2f}{ratios[1]:8.2f}")
 
 
 if __name__ == "__main__":

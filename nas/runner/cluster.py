@@ -7,7 +7,8 @@ import math
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -34,15 +35,13 @@ QUIET = {
 """Ray without telemetry; Tune without files, handlers and words of its own."""
 
 
+KEEP_FOLDER = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
+"""Workers stay in the user's folder, so that relative paths of data and plugins hold."""
+
+
 def worker_environment(resources: Resources) -> dict[str, str]:
-    """The environment of worker processes."""
-    return {
-        "OMP_NUM_THREADS": str(resources.threads),
-        # the working directory stays the user's, so that relative paths of data and plugins hold
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        # a trial that asked for no GPU sees none
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-    }
+    """The environment of worker processes; a trial that asked for no GPU sees none."""
+    return {"OMP_NUM_THREADS": str(resources.threads), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **KEEP_FOLDER}
 
 
 @contextmanager
@@ -82,19 +81,20 @@ class Cluster:
             raise
 
     def _start(self, resources: Resources, log_to_driver: bool) -> None:
-        quiet: dict[str, Any] = {"log_to_driver": log_to_driver, "logging_level": logging.ERROR}
+        given: dict[str, Any] = {"log_to_driver": log_to_driver, "logging_level": logging.ERROR}
+        given["runtime_env"] = {"env_vars": worker_environment(resources)}
+        if resources.address is None:
+            given |= {"num_cpus": cores(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         try:
-            with environment(QUIET | worker_environment(resources)):
+            with environment(QUIET):
                 if resources.address is not None:
                     _call(resources.address)
-                    ray.init(resources.address, runtime_env={"env_vars": worker_environment(resources)}, **quiet)
-                    return
-                store = OBJECT_STORE_BYTES
-                started = ray.init(num_cpus=cores(), include_dashboard=False, object_store_memory=store, **quiet)
-                self._session = started.address_info["session_dir"]  # type: ignore[attr-defined]
+                started = ray.init(resources.address or "local", **given)
         except (OSError, RuntimeError, ValueError) as error:
             where = f"a Ray cluster at {resources.address}" if resources.address else "Ray to start on this machine"
             raise ConfigError(f"expected {where}, got {explain(error)}") from error
+        if resources.address is None:
+            self._session = started.address_info["session_dir"]  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Stops what was started, with its logs."""
@@ -109,6 +109,23 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def starting(resources: Resources) -> Iterator[Callable[[], Cluster]]:
+    """A cluster that starts while the caller gets other things ready; call what this gives to wait for it.
+
+    >>> with starting(Resources(1)) as cluster:  # doctest: +SKIP
+    ...     controller = get_ready()
+    ...     run_ray(controller, spec, Resources(1), cluster=cluster())
+    """
+    with ThreadPoolExecutor(1, "nas-ray-start") as pool:
+        future = pool.submit(Cluster, resources)
+        try:
+            yield future.result
+        finally:
+            if future.exception() is None:
+                future.result().close()
 
 
 def _call(address: str) -> None:

@@ -21,7 +21,7 @@ from nas.controller.controller import Controller
 from nas.controller.job import Done
 from nas.errors import ConfigError
 from nas.runner.bridge import Asker, Bridge, Ear, Ender, Leave
-from nas.runner.cluster import QUIET, Cluster, environment, worker_environment
+from nas.runner.cluster import KEEP_FOLDER, QUIET, Cluster, environment
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import WorkerTrainable
 
@@ -54,7 +54,7 @@ def run_ray(
         if cluster is None:
             cluster = stack.enter_context(Cluster(resources))
         bridge = Bridge(controller, spec, resources, may_leave=cluster.owned)
-        for context in (environment({**QUIET, **worker_environment(resources)}), _silent(), _signals(bridge.interrupt)):
+        for context in (environment({**QUIET, **KEEP_FOLDER}), _silent(), _signals(bridge.interrupt)):
             stack.enter_context(context)
         with suppress(Leave):
             _tuner(bridge, resources, cluster.slots, scheduler, storage).fit()
