@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.config import SearchConfig, parse_duration, write_json
+from nas.config import DEFAULT_EXPORTER, SearchConfig, parse_duration, write_json
 from nas.controller.history import History, Objective, Trial
 from nas.errors import ConfigError, LedgerError
 from nas.plugin.build import build_space, build_strategy
@@ -77,7 +77,7 @@ class Run:
         found: dict[str, Any] = json.loads(file.read_text()).get("metadata", {}) if file.is_file() else {}
         return found if self.best is not None and found.get("trial") == self.best.number else {}
 
-    def export(self, to: str | Path | None = None, *, exporter: str = "pytorch") -> list[Path]:
+    def export(self, to: str | Path | None = None, *, exporter: str = DEFAULT_EXPORTER) -> list[Path]:
         """Writes the winner into `to`, by default ``best/`` of the run, and gives the files; see `nas.export`."""
         return export(self.folder, to, exporter=exporter)
 
@@ -172,7 +172,7 @@ def load_run(folder: str | Path) -> Run:
     return Run(folder, config, Ledger.read(folder, space, budget=config.budget))
 
 
-def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = "pytorch") -> list[Path]:
+def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = DEFAULT_EXPORTER) -> list[Path]:
     """Writes the best architecture of the run in `folder` with its weights into `to`; gives the files.
 
     Raises LedgerError when no trial is complete, ExportError when what was written is not equal to what was trained.
@@ -245,7 +245,7 @@ def _drive(
     done = _runner(parts)(controller, _worker(folder, config))
     run = Run(folder, config, controller.history, done.reason)
     if run.best is not None and not run.results:
-        _export(run, parts, folder / BEST, "pytorch")
+        _export(run, parts, folder / BEST, DEFAULT_EXPORTER)
     controller.end()
     return run
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from nas.errors import ConfigError, UnknownNameError
 
 DEFAULT_TRIALS = 20
+DEFAULT_EXPORTER = "pytorch"
 
 
 class SearchConfig(BaseModel):

@@ -22,7 +22,7 @@ TASKS = (
     IMAGE,
     TaskInfo("sequence", (Port("sequence", (12, 6)),), 3),
     TaskInfo("tokens", (Port("tokens", (16,)),), 4, vocabulary=32),
-    TaskInfo("language", (Port("tokens", (16,)),), 32, "token", vocabulary=32),
+    TaskInfo("next_token", (Port("tokens", (16,)),), 32, "token", vocabulary=32),
     TaskInfo("vector", (Port("vector", (13,)),), 2),
     TaskInfo("translation", (Port("tokens", (12,)), Port("tokens", (10,))), 32, "token", vocabulary=32),
     TaskInfo("image_and_text", (Port("image", (3, 16, 16)), Port("tokens", (12,))), 5, vocabulary=32),

@@ -36,12 +36,12 @@ def conditional_space() -> Space:
     deep: Element = repeat(CONV(kernel=kernel), choice("depth", 1, 2, 3), name="layer")
     branch = chain(conv=CONV(kernel=kernel), gate=choice("gate", on=CONV(kernel=1), off=SKIP()))
     body = choice("body", deep=deep, branch=branch, pool=POOL())
-    split = repeat(choice("op", conv=CONV(), skip=SKIP()), 2, tied=False)
+    split = repeat(choice("op", filter=CONV(), skip=SKIP()), 2, tied=False)
     nodes: dict[str, tuple[Element, object]] = {
         "stem": (CONV(width=choice("width", 8, 16)), "x"),
         "a": (body, "stem"),
         "b": (split, "stem"),
-        "c": (choice("last", conv=CONV(kernel=kernel), pool=POOL()), subset("last_in", ("stem", "a", "b"), 1)),
+        "c": (choice("last", filter=CONV(kernel=kernel), pool=POOL()), subset("last_in", ("stem", "a", "b"), 1)),
         "d": (ADD(), ("a", "b", "c")),
         "head": (HEAD(), "d"),
     }
@@ -90,4 +90,4 @@ def histories(space: Space) -> dict[str, History]:
 def worth(made: Architecture) -> float:
     """A value in 0..1 that mutation can climb: the share of decisions that took their last option."""
     options = list(made.decisions.values())
-    return sum(option in ("conv3", "pool", 5, "conv", 16) for option in options) / max(len(options), 1)
+    return sum(option in ("conv3", "pool", 5, "filter", 16) for option in options) / max(len(options), 1)

@@ -1,0 +1,52 @@
+# make demo | test | check | fix | clean
+#
+# PYTHON       the interpreter that makes .venv, 3.11 or newer             make demo PYTHON=python3.12
+# TORCH_INDEX  where pip takes torch from, instead of its usual index      make demo TORCH_INDEX=https://...
+# PYTEST       options for pytest                                          make test PYTEST="-m 'not slow' -x"
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PYTEST ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+FORMATTED := nas plugins search_spaces benchmarks tests
+
+.PHONY: demo test check fix clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.run
+	$(BIN)/nas search
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check $(FORMATTED)
+	$(BIN)/mypy
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format $(FORMATTED)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1 || echo none) from '$(PYTHON)';" \
+	       "name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch,@true)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV); the first time takes a few minutes"
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV); the first time takes a few minutes"
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.run
