@@ -33,17 +33,23 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, hidden)."""
-        state = x.new_zeros(x.shape[0], self.hidden)
-        states: tuple[Tensor, ...] = (state,) * self.states
-        steps = []
+        if x.is_meta:  # all steps at once have the shapes and operations of a loop, which takes long there
+            return self._step(x.flatten(0, 1), self._start(x.flatten(0, 1)))[0].view(*x.shape[:2], -1)
+        states, steps = self._start(x), []
         for now in x.unbind(1):
-            new: Tensor = self.cell(now, *states)
-            if new.shape[-1] != self.states * self.hidden:
-                wanted = f"{self.states} new states of {self.hidden} side by side"
-                raise ValueError(f"expected a cell that gives {wanted}, got {tuple(new.shape)}")
-            states = torch.split(new, self.hidden, dim=1) if self.states > 1 else (new,)
+            states = self._step(now, states)
             steps.append(states[0])
         return torch.stack(steps, dim=1)
+
+    def _start(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (x.new_zeros(x.shape[0], self.hidden),) * self.states
+
+    def _step(self, now: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        new: Tensor = self.cell(now, *states)
+        if new.shape[-1] != self.states * self.hidden:
+            wanted = f"{self.states} states of {self.hidden} features side by side"
+            raise ValueError(f"expected {wanted} from the cell, got {new.shape[-1]} features")
+        return torch.split(new, self.hidden, dim=1) if self.states > 1 else (new,)
 
 
 class CellLinear(nn.Module):
