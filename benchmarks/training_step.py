@@ -1,4 +1,4 @@
-"""A training step of a compiled network beside the same network written by hand.
+"""A training step of a compiled network beside the same network written by hand, one of each family.
 
     python benchmarks/training_step.py [--pairs 40]
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from rich.console import Console
@@ -21,9 +23,12 @@ from torch.nn import functional as F
 import nas
 from nas.model import blueprint
 from nas.plugin.build import build_space
+from nas.plugin.registry import Registry
+from nas.space.graph import Scalar
 
-TASK = nas.TaskInfo("cifar10", (nas.Port("image", (3, 32, 32)),), 10)
 BATCH = 32
+IMAGES = nas.TaskInfo("cifar10", (nas.Port("image", (3, 32, 32)),), 10)
+SERIES = nas.TaskInfo("series", (nas.Port("sequence", (64, 16)),), 10)
 
 
 class ResidualCell(nn.Module):
@@ -38,7 +43,8 @@ class ResidualCell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm1(self.conv1(F.relu(x)))
-        return x + self.norm2(self.conv2(F.relu(y)))
+        out: Tensor = x + self.norm2(self.conv2(F.relu(y)))
+        return out
 
 
 class Down(nn.Module):
@@ -56,13 +62,14 @@ class Down(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm1(self.conv1(F.relu(x)))
         y = self.norm2(self.conv2(F.relu(y)))
-        return y + self.shortcut(F.avg_pool2d(x, 2))
+        out: Tensor = y + self.shortcut(F.avg_pool2d(x, 2))
+        return out
 
 
-class ByHand(nn.Module):
+class ResidualCnn(nn.Module):
     """The reference of `cell_cnn` with three cells a stage, as one would write it."""
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self, cells: int = 3) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16))
         self.stage1 = nn.Sequential(*(ResidualCell(16) for _ in range(cells)))
@@ -70,12 +77,84 @@ class ByHand(nn.Module):
         self.stage2 = nn.Sequential(*(ResidualCell(32) for _ in range(cells)))
         self.down2 = Down(32)
         self.stage3 = nn.Sequential(*(ResidualCell(64) for _ in range(cells)))
+        self.norm = nn.BatchNorm2d(64)
         self.head = nn.Linear(64, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.down1(self.stage1(self.stem(x)))
         x = self.stage3(self.down2(self.stage2(x)))
-        return self.head(x.mean((2, 3)))
+        out: Tensor = self.head(F.relu(self.norm(x)).mean((2, 3)))
+        return out
+
+
+class LstmClassifier(nn.Module):
+    """Two layers of LSTM, the last step, a linear map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(16, 64, 2, batch_first=True)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.lstm(x)[0][:, -1])
+        return out
+
+
+class GruByHand(nn.Module):
+    """NAS-Bench-NLP's GRU, run step after step, the last step, a linear map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleList(nn.Linear(16, 64) for _ in range(3))
+        self.states = nn.ModuleList(nn.Linear(64, 64, bias=False) for _ in range(3))
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, (r_x, z_x, new_x), (r_h, z_h, new_h) = x.new_zeros(len(x), 64), self.inputs, self.states
+        for now in x.unbind(1):
+            reset, keep = torch.sigmoid(r_x(now) + r_h(h)), torch.sigmoid(z_x(now) + z_h(h))
+            h = keep * h + (1 - keep) * torch.tanh(new_x(now) + new_h(reset * h))
+        out: Tensor = self.head(h)
+        return out
+
+
+LINEARS = {"n1": ("x", "h0"), "n3": ("x", "h0"), "n6": ("x", "n5")}
+OTHERS = {"n2:sigmoid": "n1", "n4:sigmoid": "n3", "n5:product": "n2 h0", "n7:tanh": "n6", "n8:blend": "n4 h0 n7"}
+
+
+def gru_decisions() -> dict[str, Scalar]:
+    """The GRU of `GruByHand` as a point of the space `recurrent_cell`."""
+    said: dict[str, Scalar] = {"new0": "n8"}
+    for name, (_, state) in LINEARS.items():
+        said |= {name: "cell_linear:xv", f"{name}/value0": state}
+    for place, values in OTHERS.items():
+        name, _, block = place.partition(":")
+        said[name] = f"{block}:{'v' * len(values.split())}"
+        said |= {f"{name}/value{i}": value for i, value in enumerate(values.split())}
+    return said
+
+
+@dataclass(frozen=True)
+class Family:
+    """A network of a space and the same written by hand."""
+
+    task: nas.TaskInfo
+    space: str
+    decisions: Mapping[str, Scalar]
+    by_hand: Callable[[], nn.Module]
+
+    def compiled(self, registry: Registry) -> nn.Module:
+        space = build_space(registry, self.space, self.task)
+        architecture = space.architecture(self.decisions, fill=True) if self.decisions else space.reference
+        return blueprint(architecture, self.task, registry).build()
+
+
+LSTM: dict[str, Scalar] = {"cell": "lstm", "layers": 2, "width": 64, "pool": "last"}
+FAMILIES = {
+    "residual CNN": Family(IMAGES, "cell_cnn:cells=3", {}, ResidualCnn),
+    "LSTM": Family(SERIES, "recurrent_stack", LSTM, LstmClassifier),
+    "searched cell": Family(SERIES, "recurrent_cell:nodes=9,states=1", gru_decisions(), GruByHand),
+}
 
 
 def step(network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
@@ -83,9 +162,24 @@ def step(network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Ten
     begin = time.perf_counter()
     loss = F.cross_entropy(network(x), y)
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return time.perf_counter() - begin
+
+
+def compare(family: Family, registry: Registry, pairs: int) -> tuple[int, dict[str, float]]:
+    """Parameters, and the median seconds of a step of each network, taken in turns."""
+    torch.manual_seed(0)
+    networks = {"compiled": family.compiled(registry), "hand": family.by_hand(), "again": family.by_hand()}
+    sizes = {sum(p.numel() for p in network.parameters()) for network in networks.values()}
+    assert len(sizes) == 1, f"the networks differ: {sizes}"
+    x, y = torch.randn(BATCH, *family.task.input.shape), torch.randint(10, (BATCH,))
+    optimizers = {name: torch.optim.SGD(network.parameters(), 0.01) for name, network in networks.items()}
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    for _ in range(pairs + 3):
+        for name, network in networks.items():
+            times[name].append(step(network, optimizers[name], x, y))
+    return sizes.pop(), {name: statistics.median(seconds[3:]) for name, seconds in times.items()}
 
 
 def main() -> None:
@@ -93,25 +187,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=40)
     pairs = parser.parse_args().pairs
     torch.set_num_threads(1)
-    torch.manual_seed(0)
     registry = nas.create_manager().registry
-    reference = build_space(registry, "cell_cnn:cells=3", TASK).reference
-    networks = {
-        "compiled": blueprint(reference, TASK, registry).build(),
-        "by hand": ByHand(3),
-        "by hand again": ByHand(3),
-    }
-    sizes = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
-    x, y = torch.randn(BATCH, 3, 32, 32), torch.randint(10, (BATCH,))
-    optimizers = {name: torch.optim.SGD(network.parameters(), 0.01) for name, network in networks.items()}
-    times: dict[str, list[float]] = {name: [] for name in networks}
-    for _ in range(pairs + 3):
-        for name, network in networks.items():
-            times[name].append(step(network, optimizers[name], x, y))
-    medians = {name: statistics.median(seconds[3:]) for name, seconds in times.items()}
-    table = Table("network", "parameters", "step, ms", "of by hand", title=f"training step, batch {BATCH}, 1 thread")
-    for name, seconds in medians.items():
-        table.add_row(name, f"{sizes[name]:,}", f"{1000 * seconds:.1f}", f"{seconds / medians['by hand']:.3f}")
+    columns = ("network", "parameters", "compiled, ms", "by hand, ms", "ratio", "noise")
+    table = Table(*columns, title=f"training step, batch {BATCH}, 1 thread")
+    for name, family in FAMILIES.items():
+        size, seconds = compare(family, registry, pairs)
+        milliseconds = [f"{1000 * seconds[who]:.1f}" for who in ("compiled", "hand")]
+        ratios = [f"{seconds[who] / seconds['hand']:.3f}" for who in ("compiled", "again")]
+        table.add_row(name, f"{size:,}", *milliseconds, *ratios)
     Console(width=100).print(table)
 
 
