@@ -1,11 +1,11 @@
 # make demo | test | check | fix | clean
 #
-# PYTHON       the interpreter that makes .venv, 3.11 or newer             make demo PYTHON=python3.12
-# TORCH_INDEX  where pip takes torch from, instead of its usual index      make demo TORCH_INDEX=https://...
-# PYTEST       options for pytest                                          make test PYTEST="-m 'not slow' -x"
+# PYTHON   the interpreter that makes .venv, 3.11 or newer   make demo PYTHON=python3.12
+# PYTEST   options for pytest                                make test PYTEST="-m 'not slow' -x"
+#
+# pip takes packages from where it always does; see README.md for a torch without CUDA.
 
 PYTHON ?= python3
-TORCH_INDEX ?=
 PYTEST ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,7 +39,6 @@ $(BIN)/python:
 	       "name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch,@true)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV); the first time takes a few minutes"
