@@ -156,10 +156,10 @@ def export(run: Path, to: Path, exporter: str) -> None:
 
 
 @main.command()
-@click.option("--task", default="digits", show_default=True, help="The task whose shapes the spaces get.")
+@click.option("--task", metavar="NAME|FILE", help="The task to size them for [the first built-in one that fits].")
 @PLUGIN
 @JSON
-def spaces(task: str, plugins: tuple[str, ...], as_json: bool) -> None:
+def spaces(task: str | None, plugins: tuple[str, ...], as_json: bool) -> None:
     """List the search spaces with their exact sizes."""
     manager = create_manager(plugins)
     _warn_of_failures(manager)

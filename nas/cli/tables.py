@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.api import Run
+from nas.config import SearchConfig
 from nas.controller.history import Trial
-from nas.errors import LedgerError, NasError, SpaceError
+from nas.errors import LedgerError, NasError
 from nas.plugin.build import build_space
 from nas.plugin.manager import Manager
+from nas.plugin.registry import Entry
+from nas.space.ports import TaskInfo
 
 STATE_STYLE = {"complete": "green", "running": "cyan", "stopped": "yellow", "failed": "red", "refused": "magenta"}
 
@@ -138,29 +142,55 @@ def load_line(folder: Path) -> str:
     return f'import runpy; model = runpy.run_path("{folder.resolve() / "model.py"}")["load"]()'
 
 
-def space_records(manager: Manager, task_name: str) -> list[dict[str, Any]]:
-    """Every space with its exact size for a task; a space that cannot be built for it has a reason instead."""
-    from nas.train.task import open_task
+def space_records(manager: Manager, task: str | None) -> list[dict[str, Any]]:
+    """Every space with its exact size for `task`, or else for the first task that comes with the package and fits it.
 
-    info = open_task(manager.registry, task_name).info
-    records = []
-    for entry in manager.registry.all("space"):
-        size, reason = None, ""
-        try:
-            size = build_space(manager.registry, entry.name, info).size
-        except (SpaceError, NasError) as error:
-            reason = str(error)
-        record = {"name": entry.name, "size": size, "owner": entry.owner, "summary": entry.summary}
-        records.append(record | ({"reason": reason} if reason else {}))
-    return records
+    A space that fits none has a reason instead of a size.
+    """
+    tasks = _Tasks(manager, [task] if task is not None else _without_data(manager))
+    return [tasks.record(entry) for entry in manager.registry.all("space")]
+
+
+def _without_data(manager: Manager) -> list[str]:
+    """The tasks that need no file: all their options have defaults. Images come first, as the default does."""
+    names = [e.name for e in manager.registry.all("task") if Parameter.empty not in e.options().values()]
+    return sorted(names, key=lambda name: name != SearchConfig.model_fields["task"].default)
+
+
+class _Tasks:
+    """Tasks to size spaces for, each opened when the ones before it don't fit."""
+
+    def __init__(self, manager: Manager, names: list[str]) -> None:
+        self._registry = manager.registry
+        self._names = names
+        self._infos: dict[str, TaskInfo] = {}
+
+    def record(self, entry: Entry) -> dict[str, Any]:
+        """A space for ``--json``."""
+        said = {"name": entry.name, "size": None, "owner": entry.owner, "summary": entry.summary, "task": None}
+        reason = "there is no task to try it with"
+        for number, name in enumerate(self._names):
+            try:
+                return said | {"size": build_space(self._registry, entry.name, self._info(name)).size, "task": name}
+            except NasError as error:
+                reason = reason if number else str(error)
+        return said | {"reason": reason}
+
+    def _info(self, name: str) -> TaskInfo:
+        from nas.train.task import open_task
+
+        if name not in self._infos:
+            self._infos[name] = open_task(self._registry, name, check=False).info
+        return self._infos[name]
 
 
 def space_table(records: list[dict[str, Any]]) -> Table:
     """Spaces for people."""
-    table = Table("space", "size", "owner", "summary")
+    table = Table("space", "size", "for task", "owner", "summary")
     for record in records:
         size = "-" if record["size"] is None else f"{record['size']:,}"
-        table.add_row(record["name"], size, record["owner"], record.get("reason") or record["summary"])
+        said = record.get("reason") or record["summary"]
+        table.add_row(record["name"], size, record["task"] or "-", record["owner"], said)
     return table
 
 
