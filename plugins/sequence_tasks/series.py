@@ -44,7 +44,7 @@ def _sequences(x: Array, length: Array | None, where: str) -> Array:
         raise TaskError(f"{where}: expected numbers (n, channels, T), got {x.dtype} of shape {x.shape}")
     x = np.ascontiguousarray(x.transpose(0, 2, 1), dtype=np.float32)
     if length is None:
-        there = np.isfinite(x).any(axis=2)
+        there: Array = np.asarray(np.isfinite(x).any(axis=2))
         length = np.where(there.any(axis=1), x.shape[1] - there[:, ::-1].argmax(axis=1), 0)
     elif length.shape != (len(x),) or length.min() < 1 or length.max() > x.shape[1]:
         raise TaskError(f"{where}: expected a length from 1 to {x.shape[1]} for each of {len(x)} series, got {length}")

@@ -29,8 +29,6 @@ def nas_register(registry: Registrar) -> None:
     )
     registry.task("language", f"{HERE}.language:language", suffixes=TEXTS, summary="the next token of a text file")
     registry.task("masked", f"{HERE}.language:masked", summary="tokens hidden in a text file, to start others from")
-    registry.task(
-        "toy_text", f"{HERE}.toys:toy_text", summary="made stories of people and things: who has the ball at the end"
-    )
+    registry.task("toy_text", f"{HERE}.toys:toy_text", summary="made reviews, negative, mixed or positive")
     registry.task("toy_language", f"{HERE}.toys:toy_language", summary="a made text of sums in words, by characters")
     registry.task("toy_reverse", f"{HERE}.toys:toy_reverse", summary="made words to be written backwards")

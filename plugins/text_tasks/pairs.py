@@ -72,6 +72,6 @@ def task_of(
         told = [known.encode(targets[i]) for i in part]
         source = known.padded([known.encode(sources[i]) for i in part], sizes[0])
         before = known.padded([[START, *row] for row in told], sizes[1])
-        return Arrays((source, before), known.padded([[*row, END] for row in told], sizes[1], IGNORE))
+        return Arrays((source, before), known.padded([[*row, END] for row in told], sizes[1], fill=IGNORE))
 
     return ArrayTask(info, arrays(rows[0]), lambda: arrays(rows[1]), facts=known.facts)

@@ -13,8 +13,10 @@ from .language import language_of
 from .pairs import task_of
 from .tokens import Vocabulary, chosen_length, pieces
 
-PEOPLE = ("anna", "bert", "carla", "dora")
-THINGS = ("ball", "key", "book")
+TOPICS = ("food", "room", "staff", "view", "music", "price")
+PRAISE = ("good", "lovely", "great", "fine", "charming")
+BLAME = ("bad", "awful", "dull", "poor", "dreadful")
+VERDICTS = ("negative", "mixed", "positive")
 SMALL = tuple(
     word
     for line in (
@@ -28,19 +30,21 @@ LETTERS = "abcdefghijklmnopqrst"
 
 
 def toy_text(*, examples: int = 3000) -> ArrayTask:
-    """Stories in which people take, give and swap things; the class is who has the ball at the end (4 people).
+    """Reviews of one to four clauses, negative, mixed or positive on the whole.
 
-    The last name in a story is right less than half the time: what happened to the ball must be followed.
+    A clause praises or blames; `not` turns that round, `very` counts it twice, and a clause after `but` counts twice as
+    well: words alone do not tell the class.
     """
     rng = random.Random(0)
-    stories = [_story(rng) for _ in range(examples + examples // 4)]
-    known = Vocabulary.of([pieces(text, "words") for text, _ in stories], "words", 100)
-    rows = [known.encode(pieces(text, "words")) for text, _ in stories]
+    reviews = [_review(rng) for _ in range(examples + examples // 4)]
+    texts = [pieces(text, "words") for text, _ in reviews]
+    known = Vocabulary.of(texts, "words", 100)
+    rows = [known.encode(text) for text in texts]
     length = chosen_length(rows, 0, 64, "toy_text")
-    info = TaskInfo("toy_text", (Port("tokens", (length,)),), len(PEOPLE), vocabulary=len(known))
-    whole = Arrays((known.padded(rows, length),), np.array([holder for _, holder in stories]))
-    train, test = whole.take(np.arange(examples)), whole.take(np.arange(examples, len(stories)))
-    return ArrayTask(info, train, lambda: test, facts=known.facts | {"classes": list(PEOPLE)})
+    info = TaskInfo("toy_text", (Port("tokens", (length,)),), len(VERDICTS), vocabulary=len(known))
+    whole = Arrays((known.padded(rows, length, left=True),), np.array([verdict for _, verdict in reviews]))
+    train, test = whole.take(np.arange(examples)), whole.take(np.arange(examples, len(reviews)))
+    return ArrayTask(info, train, lambda: test, facts=known.facts | {"classes": list(VERDICTS)})
 
 
 def toy_language(*, length: int = 48, sentences: int = 2500) -> ArrayTask:
@@ -59,18 +63,16 @@ def toy_reverse(*, examples: int = 3000, longest: int = 10) -> ArrayTask:
     return task_of(sources, [s[::-1] for s in sources], known, (longest, longest + 1), rows, "toy_reverse")
 
 
-def _story(rng: random.Random) -> tuple[str, int]:
-    """A text and the number of who has the ball at its end."""
-    holds = {thing: rng.choice(PEOPLE) for thing in THINGS}
-    told = [f"{who} has the {thing}" for thing, who in rng.sample(sorted(holds.items()), len(holds))]
-    for _ in range(rng.randint(2, 6)):
-        thing = rng.choice(THINGS)
-        before = holds[thing]
-        after = rng.choice([who for who in PEOPLE if who != before])
-        give, take = f"{before} gives {after} the {thing}", f"{after} takes the {thing} from {before}"
-        told.append(rng.choice((give, take)))
-        holds[thing] = after
-    return " . ".join(told) + " .", PEOPLE.index(holds["ball"])
+def _review(rng: random.Random) -> tuple[str, int]:
+    """A text and the number of its verdict."""
+    told, total = "", 0
+    for topic in rng.sample(TOPICS, rng.randint(1, 4)):
+        joint = rng.choice(("but", "and", ",")) if told else ""
+        negated, strong, kind = rng.random() < 0.4, rng.random() < 0.4, rng.choice((PRAISE, BLAME))
+        told += f" {joint} the {topic} was {'not ' * negated}{'very ' * strong}{rng.choice(kind)}"
+        worth = (1 if kind is PRAISE else -1) * (-1 if negated else 1)
+        total += worth * (1 + strong) * (2 if joint == "but" else 1)
+    return f"{told} .".strip(), 1 + (total > 0) - (total < 0)
 
 
 def _sum(rng: random.Random) -> str:
