@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ray import tune
-from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, HyperBandScheduler, PopulationBasedTraining, TrialScheduler
 
 from nas.controller.controller import Controller
 from nas.controller.job import Done
@@ -66,7 +66,11 @@ def _tuner(
 ) -> tune.Tuner:
     objective = bridge.controller.ledger.objectives[0]
     aim: dict[str, Any] = {}
-    if scheduler is not None and scheduler.metric is None:
+    scheduler = scheduler or FIFOScheduler()  # type: ignore[no-untyped-call]
+    # Tune would give a free worker to the trial whose own worker is still starting, and kill that one: where trials are
+    # shorter than a worker's start, a worker that died would never be replaced. New trials get free workers anyway.
+    scheduler.choose_trial_to_run = _nobody  # type: ignore[method-assign]
+    if scheduler.metric is None and type(scheduler) is not FIFOScheduler:
         aim = {"metric": objective.metric, "mode": "max" if objective.direction == "maximize" else "min"}
     return tune.Tuner(
         tune.with_resources(WorkerTrainable, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
@@ -88,6 +92,10 @@ def _tuner(
             verbose=0,
         ),
     )
+
+
+def _nobody(tune_controller: object) -> None:
+    return None
 
 
 @contextmanager

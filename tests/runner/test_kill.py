@@ -25,8 +25,11 @@ DRIVE = Path(__file__).with_name("drive.py")
 SPACE = space_of("work", sizes=1000)
 
 
-def start(folder: Path, budget: int, pause: float, epochs: int) -> subprocess.Popen[str]:
-    command = [sys.executable, str(DRIVE), str(folder), str(budget), str(pause), str(epochs)]
+def start(
+    folder: Path, *, budget: int, pause: float, epochs: int, made_in: float = 0.0, seconds: float = 1000.0
+) -> subprocess.Popen[str]:
+    told = map(str, (folder, budget, pause, epochs, made_in, seconds))
+    command = [sys.executable, str(DRIVE), *told]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -58,7 +61,7 @@ def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Pa
     left = [trial.number for trial in trials_of(folder) if not trial.finished]
     assert left
     out, err = start(folder, budget=8, pause=0.05, epochs=3).communicate(timeout=100)
-    assert (out, err) == ("budget\n", "")
+    assert (out.split()[0], err) == ("budget", "")
     trials = trials_of(folder)
     assert [trial.number for trial in trials] == list(range(8))
     assert {trial.state for trial in trials} == {"complete"}
@@ -80,12 +83,24 @@ def test_ctrl_c_and_a_second_driver(tmp_path: Path) -> None:
     out, err = start(folder, budget=100, pause=0.3, epochs=50).communicate(timeout=60)
     assert "LedgerError" in err
     interrupted = time.monotonic()
-    os.kill(driver.pid, signal.SIGINT)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: Ray's processes get it too
     out, err = driver.communicate(timeout=60)
     assert time.monotonic() - interrupted < 5
-    assert (driver.returncode, out, err) == (0, "interrupted\n", "")
+    assert (driver.returncode, out.split()[0], err) == (0, "interrupted", "")
     assert {trial.state for trial in trials_of(folder)} == {"running"}
     Ledger.open(folder, SPACE).close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made_in", [0.0, 1000.0])
+def test_the_deadline_is_kept_whatever_workers_do(tmp_path: Path, made_in: float) -> None:
+    """In the middle of an epoch, and while workers are still being made."""
+    driver = start(tmp_path / "run", budget=9, pause=1000, epochs=9, made_in=made_in, seconds=20)
+    out, err = driver.communicate(timeout=60)
+    cause, left = out.split()
+    assert (cause, err) == ("time", "")
+    assert -5 < int(left) <= 0
+    assert [trial.state for trial in trials_of(tmp_path / "run")] == ["running"] * 2
 
 
 def test_a_cluster_that_does_not_answer_is_said() -> None:

@@ -116,6 +116,23 @@ def test_a_worker_killed_from_outside_is_recorded(search: Search) -> None:
     assert states == {number: "failed" if number in killed else "complete" for number in range(3)}
 
 
+@pytest.mark.slow
+def test_a_worker_that_died_is_replaced_also_when_trials_are_short(search: Search) -> None:
+    killed = []
+
+    def watch(trial: Trial, history: History) -> None:
+        if trial.number == 3 and trial.curve and not killed:
+            killed.append(trial.metrics["pid"])
+            os.kill(int(trial.metrics["pid"]), signal.SIGKILL)
+
+    config = {"epochs": 2, "pause": 0.1, "start": 2.0}
+    controller, spec = search("work", sizes=99, budget=50, watcher=watch, config=config)
+    run_ray(controller, spec)
+    last = {trial.metrics["pid"] for trial in controller.history.trials[-10:]}
+    assert len(last) == 2
+    assert not last & set(killed)
+
+
 def test_a_worker_that_cannot_be_made_ends_the_search(search: Search) -> None:
     controller, spec = search("work", sizes=9, config={"broken": True})
     with pytest.raises(NasError, match=r"worker 'fake_workers:Worker' cannot be made: RuntimeError: no data here"):
