@@ -9,6 +9,7 @@ out. Each function of `TABLES` converts every row of one table, compiles it on t
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import sys
 import time
@@ -29,7 +30,6 @@ from nas.plugin.registry import Blocks
 from nas.space.digest import digest
 from nas.space.graph import Block, Graph, Scalar, graph
 from nas.space.ports import Port, TaskInfo
-from nas_search_spaces.nas_bench_201 import from_string, to_string
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
 
@@ -75,12 +75,13 @@ def nas_bench_201(folder: Path, step: int = 1) -> Agreement:
     registry = create_manager().registry
     task = TaskInfo("cifar10", (Port("image", (3, 32, 32)),), 10)
     space = build_space(registry, "nas_bench_201", task)
+    strings_of = importlib.import_module("nas_search_spaces.nas_bench_201")
     with np.load(folder / "nb201_cifar10.npz", allow_pickle=False) as table:
         strings, params = table["arch_str"][::step].astype(str).tolist(), table["params_M_c10"][::step].tolist()
     converted = equal = 0
     for text, millions in zip(strings, params, strict=True):
-        architecture = from_string(space, text)
-        converted += to_string(architecture) == text and architecture in space
+        architecture = strings_of.from_string(space, text)
+        converted += strings_of.to_string(architecture) == text and architecture in space
         equal += blueprint(architecture, task, registry, simplify=False).costs.params == round(millions * 1e6)
     return Agreement(len(strings), converted, equal, "16 channels, 3 x 5 cells; strings there and back")
 
