@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 FORMATTED := nas plugins search_spaces benchmarks tests
 
-.PHONY: demo test check fix clean
+.PHONY: demo test check lint types fix clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -21,9 +21,13 @@ demo: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST)
 
-check: $(VENV)/.dev
+check: lint types
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check $(FORMATTED)
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
 
 fix: $(VENV)/.dev
@@ -35,7 +39,7 @@ clean:
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1 || echo none) from '$(PYTHON)';" \
+	  echo "expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1 | head -n 1) from '$(PYTHON)';" \
 	       "name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
