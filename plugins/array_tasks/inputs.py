@@ -46,7 +46,7 @@ def inputs(*, path: str, kinds: str = "") -> ArrayTask:
         ports,
         outputs,
         "value" if y.dtype == np.float32 else "class",
-        vocabulary=max((int(a.max()) + 1 for a in tokens), default=0),
+        vocabulary=max((max(1, int(a.max()) + 1) for a in tokens), default=0),
     )
     train = Arrays(x, y)
     check_arrays(train, info, f"{path}: training part")
