@@ -18,6 +18,11 @@ def nas_register(registry: Registrar) -> None:
         summary="the same digits read row by row: sequences of 8 steps with 8 features",
     )
     registry.task(
+        "digit_views",
+        "nas_plugins.image_tasks.digits:digit_views",
+        summary="the same digits as images and as sequences at once, for networks of two inputs",
+    )
+    registry.task(
         "npz",
         "nas_plugins.image_tasks.npz:npz",
         suffixes=(".npz",),

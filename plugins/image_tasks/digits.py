@@ -33,6 +33,21 @@ def digit_rows() -> ArrayTask:
     return ArrayTask(info, _rows(images.train_arrays()), lambda: _rows(images.test_arrays()))
 
 
+def digit_views() -> ArrayTask:
+    """The digits of `digits` twice: as images (1, 8, 8) and as sequences (8, 8), for networks of two inputs."""
+    images, rows = digits(), digit_rows()
+    info = TaskInfo("digit_views", (*images.info.inputs, *rows.info.inputs), 10)
+    return ArrayTask(
+        info,
+        _both(images.train_arrays(), rows.train_arrays()),
+        lambda: _both(images.test_arrays(), rows.test_arrays()),
+    )
+
+
+def _both(one: Arrays, other: Arrays) -> Arrays:
+    return Arrays((*one.x, *other.x), one.y)
+
+
 def _rows(images: Arrays) -> Arrays:
     return Arrays((images.x[0][:, 0],), images.y)
 
