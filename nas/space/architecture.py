@@ -117,11 +117,20 @@ class Architecture:
                 return signature(**params)
 
             for body in data["graphs"]:
-                nodes = [Node(name, element(said), tuple(inputs)) for name, said, inputs in body["nodes"]]
+                nodes = [_fed(Node(name, element(said), tuple(inputs))) for name, said, inputs in body["nodes"]]
                 graphs.append(Graph.checked(body["inputs"], nodes, body["output"], dangling=True))
             return cls(graphs[data["root"]], dict(data["decisions"]))
         except (LookupError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise SpaceError(f"the architecture is incomplete or damaged: {error!r}") from error
+
+
+def _fed(node: Node) -> Node:
+    """The node, if it has as many inputs as its block or graph takes."""
+    op, count = node.op, len(node.inputs)  # type: ignore[arg-type]
+    least = len(op.inputs) if isinstance(op, Graph) else len(op.signature.ports)  # type: ignore[union-attr]
+    if count < least or (count > least and not (isinstance(op, Block) and op.signature.variadic)):
+        raise SpaceError(f"node {node.name!r} takes {least} inputs, got {count}")
+    return node
 
 
 def _declaration(signature: Signature) -> dict[str, Any]:
