@@ -118,6 +118,7 @@ def search(
     """
     begun = clock.monotonic()
     parts = assemble(_absolute(SearchConfig.parse({"space": space, "task": task, **options})))
+    _check_start(parts)
     folder = Path(out) if out is not None else default_folder(parts.config)
     from nas.controller.ledger import Ledger
 
@@ -145,6 +146,7 @@ def resume(
     record = _read_config(folder)
     config = _changed(_stored(record), time, changes)
     parts = assemble(config)
+    _check_start(parts)
     if parts.task.fingerprint != record["fingerprint"]:
         raise LedgerError(
             f"the data of task {config.task!r} are not those that {folder} was started with; restore them"
@@ -184,7 +186,6 @@ def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = 
 def assemble(config: SearchConfig) -> Parts:
     """Everything that `config` names, checked, the data too, and what it leaves open filled in; no torch, no Ray."""
     from nas.train.recipe import Recipe
-    from nas.train.start import check_start
     from nas.train.task import open_task, usual_objective
 
     manager = create_manager(config.plugins)
@@ -199,7 +200,6 @@ def assemble(config: SearchConfig) -> Parts:
     task = open_task(registry, config.task)
     recipe = Recipe.parse(config.recipe, task.info)
     recipe.augmentations(task.info, task.augment)
-    check_start(recipe, task)
     names = config.objectives or (usual_objective(task),)
     whole = config.model_copy(update={"objectives": names, "recipe": recipe.model_dump(mode="json")})
     objectives = tuple(_objective(manager, name) for name in names)
@@ -332,6 +332,14 @@ def _objective(manager: Manager, name: str) -> Objective:
 
 def _deadline(begun: float, seconds: float | None) -> float | None:
     return None if seconds is None else begun + seconds
+
+
+def _check_start(parts: Parts) -> None:
+    """Raises ConfigError where candidates cannot start from the weights that the recipe names."""
+    from nas.train.recipe import Recipe
+    from nas.train.start import check_start
+
+    check_start(Recipe.parse(parts.config.recipe), parts.task)
 
 
 def _absolute(config: SearchConfig) -> SearchConfig:

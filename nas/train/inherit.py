@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ def read_start(place: str) -> dict[str, Tensor]:
     file = exported_folder(place) / WEIGHTS
     try:
         return read_weights(file)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, struct.error) as error:
         raise ConfigError(f"training option 'init': {file} cannot be read: {error}") from error
 
 

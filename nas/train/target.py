@@ -129,7 +129,7 @@ class Values:
 
     def loss(self, output: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
         """See `Target`; nothing is smoothed."""
-        return ((output - y.view_as(output)) / output.new_tensor(self.unit)).square().mean()
+        return ((output.float() - y.view_as(output)) / torch.tensor(self.unit, device=y.device)).square().mean()
 
     def count(self, y: Tensor) -> int:
         """See `Target`."""

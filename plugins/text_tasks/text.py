@@ -80,7 +80,8 @@ def _answers(table: Table, target: str) -> tuple[Array, list[str]]:
         raise ConfigError(f"option 'target' of task 'text': expected auto, class or value, got {target!r}")
     labels = table["label"]
     if target == "class" or (target == "auto" and not _has_fractions(labels)):
-        return numbered(np.array(labels), f"{table.where}: labels")
+        whole = all(map(str.isdecimal, labels))  # classes 2 and 10 stand in this order
+        return numbered(np.array(labels, dtype=int if whole else str), f"{table.where}: labels")
     for number, label in enumerate(labels, start=1):
         if not _is_number(label):
             raise TaskError(f"{table.where}: row {number}: expected a finite number as label, got {label!r}")

@@ -54,7 +54,9 @@ def test_every_input_but_tokens_is_normalised(registry: Registry, tmp_path: Path
 @pytest.mark.parametrize(("shape", "outputs"), [((), 1), ((2,), 2)])
 def test_floats_are_values(registry: Registry, tmp_path: Path, shape: tuple[int, ...], outputs: int) -> None:
     rng = np.random.default_rng(1)
-    task = opened(registry, tmp_path, arrays(y_train=rng.normal(size=(20, *shape)), y_test=rng.normal(size=(8, *shape))))
+    task = opened(
+        registry, tmp_path, arrays(y_train=rng.normal(size=(20, *shape)), y_test=rng.normal(size=(8, *shape)))
+    )
     assert (task.info.target, task.info.outputs) == ("value", outputs)
     assert task.train_arrays().y.dtype == np.float32
 

@@ -135,7 +135,10 @@ X = arrays()["x_train"]
 HOLES = np.where(X.max() == X, np.nan, X)
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"x_test": None}, "expected the arrays x_train, y_train, x_test, y_test; missing x_test, got"),
-    ({"x_train": None, "y_train": None, "x_test": None, "y_test": None, "a": X}, "no task reads what is in this file; .* npz: images"),
+    (
+        {"x_train": None, "y_train": None, "x_test": None, "y_test": None, "a": X},
+        "no task reads what is in this file; .* npz: images",
+    ),
     ({"x_train": X[0]}, r"x_train: expected images \(N, H, W\).* got shape \(6, 5\)"),
     ({"x_train": X[:, None, None]}, r"got shape \(12, 1, 1, 6, 5\)"),
     ({"x_train": np.zeros((12, 7, 6, 5))}, r"to have 1 to 4 channels, got shape \(12, 7, 6, 5\); say which with"),

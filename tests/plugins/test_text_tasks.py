@@ -138,7 +138,7 @@ def test_a_vocabulary_comes_from_an_exported_network(registry: Registry, tmp_pat
     task = opened(registry, tmp_path / "q.tsv", QUESTIONS, f":vocabulary_from={place}")
     assert task.info.vocabulary == 7
     assert read(task, task.train_arrays().x[0][1])[0] == "who"
-    with pytest.raises(ConfigError, match="trained on characters, .* has words: give the option level=words"):
+    with pytest.raises(ConfigError, match=r"trained on characters, .* has words: give the option level=words"):
         opened(registry, tmp_path / "q.tsv", QUESTIONS, f":vocabulary_from={place},level=characters")
     with pytest.raises(ConfigError, match=r"found no weights\.safetensors"):
         opened(registry, tmp_path / "q.tsv", QUESTIONS, f":vocabulary_from={tmp_path}/nowhere")
@@ -282,7 +282,11 @@ def test_padding_is_not_asked_for(registry: Registry, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "options", "said"),
     [
-        (table("source | target", "a | b", "a | "), "", "expected a source and a target in every row, got an empty one"),
+        (
+            table("source | target", "a | b", "a | "),
+            "",
+            "a source and a target in every row, got an empty one",
+        ),
         (table("a | b", "a | b | c"), "", "line 2: expected 2 columns as in the first, got 3"),
     ],
 )
