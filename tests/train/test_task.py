@@ -223,3 +223,66 @@ def test_a_file_becomes_absolute_and_a_name_stays(
     Path("points").write_text("a file called as a task is")
     assert absolute_task(tasks, "d.tsv:target=z") == f"{tmp_path.resolve()}/d.tsv:target=z"
     assert absolute_task(tasks, "points:examples=4") == "points:examples=4"
+
+
+def test_options_that_name_files_become_absolute(
+    tasks: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = tmp_path.resolve()
+    Path("d.tsv").write_text("data")
+    Path("run").mkdir()
+    assert absolute_task(tasks, "table:path=d.tsv,target=run") == f"table:path={here}/d.tsv,target=run"
+    assert absolute_task(tasks, "d.tsv:words_from=run") == f"{here}/d.tsv:words_from={here}/run"
+    assert absolute_task(tasks, "table:path=gone.tsv") == "table:path=gone.tsv"
+
+
+def numbers(*, path: str) -> ArrayTask:
+    """Files that begin with a digit."""
+    return points(examples=9)
+
+
+def begins_with_digit(path: Path) -> bool:
+    return path.read_text()[:1].isdigit()
+
+
+def test_a_task_that_tells_its_files_goes_before_one_that_does_not(tasks: Registry, tmp_path: Path) -> None:
+    registrar = Registrar("other")
+    registrar.task("numbers", numbers, suffixes=(".tsv",), claims=begins_with_digit)
+    tasks.add(registrar.entries)
+    for content, examples in (("12", 9), ("data", 6)):
+        (tmp_path / "d.tsv").write_text(content)
+        assert len(open_task(tasks, str(tmp_path / "d.tsv")).train_arrays()) == examples
+
+
+WORDS = TaskInfo("words", (Port("tokens", (3,)),), 5, "token", vocabulary=7)
+GOOD_WORDS = np.zeros((2, 3), dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        (GOOD_WORDS.astype(np.int32), GOOD_WORDS, "here: expected tokens as int64, got int32"),
+        (GOOD_WORDS + 7, GOOD_WORDS, r"expected tokens 0\.\.6, got 7\.\.7"),
+        (GOOD_WORDS, GOOD_WORDS + 5, r"expected tokens 0\.\.4, got 5\.\.5"),
+        (GOOD_WORDS, GOOD_WORDS[:, :2], r"expected int64 tokens \(N, 3\), got int64 of shape \(2, 2\)"),
+        (GOOD_WORDS, np.array([[0, 1, 2], [-100] * 3]), "expected a token to tell in every example, got none in 1"),
+        (GOOD_WORDS, np.array([[0, 1, 2], [-1, 0, 0]]), r"expected tokens 0\.\.4, got -1\.\.2"),
+    ],
+)
+def test_tokens_that_are_not_what_the_task_says(x: np.ndarray, y: np.ndarray, said: str) -> None:
+    with pytest.raises(TaskError, match=said):
+        check_arrays(Arrays((x,), y), WORDS, "here")
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (np.zeros(4), r"here: expected float32 values \(N, 2\), got float64 of shape \(4,\)"),
+        (np.zeros(4, dtype=np.float32), r"got float32 of shape \(4,\)"),
+        (np.full((4, 2), np.inf, dtype=np.float32), "here, values: expected finite numbers, got 8"),
+    ],
+)
+def test_values_that_are_not_what_the_task_says(y: np.ndarray, said: str) -> None:
+    with pytest.raises(TaskError, match=said):
+        check_arrays(Arrays((GOOD,), y), TaskInfo("values", VECTOR.inputs, 2, "value"), "here")
