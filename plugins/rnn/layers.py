@@ -108,8 +108,10 @@ class MinGruLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """h[t] = (1 - z[t]) h[t-1] + z[t] g(state x[t]) with z = sigmoid(gate x), all steps at once."""
-        gate = self.gate(x)
-        return scan_in_logs(F.logsigmoid(-gate), F.logsigmoid(gate) + log_positive(self.state(x)))
+        gate, state = self.gate(x), self.state(x)
+        precise = torch.promote_types(gate.dtype, torch.float32)  # 8 bits are too few for differences of long sums
+        z, new = gate.to(precise), log_positive(state.to(precise))
+        return scan_in_logs(F.logsigmoid(-z), F.logsigmoid(z) + new).to(gate.dtype)
 
 
 class MinGru(nn.Module):

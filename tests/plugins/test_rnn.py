@@ -57,6 +57,16 @@ def test_min_gru_scans_as_step_by_step(length: int) -> None:
     torch.testing.assert_close(layer(x), min_gru_step_by_step(layer, x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_min_gru_scans_in_float32_at_least(dtype: torch.dtype) -> None:
+    block = layers.MinGru(in_features=D, hidden=H)
+    x = random(B, 1000, D)
+    wanted = block(x)
+    found = block.to(dtype)(x.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), wanted, rtol=0.03, atol=0.03)
+
+
 def test_min_gru_of_extreme_inputs_has_finite_gradients() -> None:
     block = layers.MinGru(in_features=D, hidden=H)
     x = (1000 * random(B, L, D)).requires_grad_()
