@@ -103,6 +103,24 @@ class Ledger:
             raise LedgerError(f"expected the objectives of the search in {folder}, {was}, got {now}")
         return ledger
 
+    @property
+    def busy_seconds(self) -> float:
+        """Time in which at least one trial was trained, over all sessions; not what lies between them."""
+        found = self._storage.get_all_trials(self._study, deepcopy=False)
+        spans: list[tuple[float, float]] = []
+        for frozen, trial in zip(found, self.trials, strict=True):
+            if frozen.datetime_complete is not None:
+                spans.append(
+                    (frozen.datetime_complete.timestamp() - trial.seconds, frozen.datetime_complete.timestamp())
+                )
+            elif frozen.datetime_start is not None:
+                spans.append((frozen.datetime_start.timestamp(), frozen.datetime_start.timestamp() + trial.seconds))
+        busy, until = 0.0, -math.inf
+        for start, end in sorted(spans):
+            busy += max(0.0, end - max(start, until))
+            until = max(until, end)
+        return busy
+
     def history(self, budget: int | None = None) -> History:
         """The trials as they are now."""
         return History(self.space, self.objectives, tuple(self.trials), budget)

@@ -10,6 +10,7 @@ from acts import SCORE, Sampler, space_of
 
 from nas.controller.controller import Controller
 from nas.controller.ledger import Ledger
+from nas.runner.cluster import starting
 from nas.runner.ray_runner import run_ray
 from nas.runner.spec import Resources, WorkerSpec
 
@@ -21,11 +22,14 @@ def main(folder: Path, budget: int, pause: float, epochs: int, start: float, sec
     deadline = time.monotonic() + seconds
     space = space_of("work", sizes=1000)
     exists = (folder / "ledger.journal").exists()
-    with Ledger.open(folder, space) if exists else Ledger.create(folder, space, [SCORE]) as ledger:
+    with (
+        Ledger.open(folder, space) if exists else Ledger.create(folder, space, [SCORE]) as ledger,
+        starting(Resources(2)) as cluster,
+    ):
         strategy = ("sampler", Sampler())
         controller = Controller(ledger=ledger, strategy=strategy, check=lambda _: {}, budget=budget, deadline=deadline)
         config = {"run": str(folder), "pause": pause, "epochs": epochs, "start": start}
-        done = run_ray(controller, WorkerSpec("fake_workers:Worker", config), Resources(2))
+        done = run_ray(controller, WorkerSpec("fake_workers:Worker", config), Resources(2), cluster=cluster())
     print(done.cause, int(controller.seconds_left), flush=True)
 
 

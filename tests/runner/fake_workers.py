@@ -61,5 +61,7 @@ def misbehave(act: str, epoch: int, resumed: bool) -> None:
         raise MemoryError("out of memory")
     if act == "die" and epoch == 2:
         os.kill(os.getpid(), signal.SIGKILL)
+    if act == "hang" and epoch == 2:
+        time.sleep(1000)
     if act == "interrupt" and epoch == 2 and not resumed:
         raise KeyboardInterrupt

@@ -76,11 +76,11 @@ def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Pa
 @pytest.mark.slow
 def test_ctrl_c_and_a_second_driver(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    driver = start(folder, budget=100, pause=0.3, epochs=50)
+    driver = start(folder, budget=100, pause=0.3, epochs=1000)
     wait_for(folder, lambda trials: any(trial.curve for trial in trials))
     with pytest.raises(LedgerError, match=f"process {driver.pid} is running in it"):
         Ledger.open(folder, SPACE)
-    out, err = start(folder, budget=100, pause=0.3, epochs=50).communicate(timeout=60)
+    out, err = start(folder, budget=100, pause=0.3, epochs=1000).communicate(timeout=60)
     assert "LedgerError" in err
     interrupted = time.monotonic()
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: Ray's processes get it too

@@ -18,7 +18,7 @@ from nas.controller.controller import Controller
 from nas.controller.history import History, Trial
 from nas.controller.job import Done
 from nas.errors import CandidateError, ConfigError, LedgerError, NasError, PluginError, SpaceError
-from nas.runner.cluster import Cluster
+from nas.runner.cluster import Cluster, starting
 from nas.runner.ray_runner import run_ray
 from nas.runner.spec import Resources, WorkerSpec
 from nas.space.architecture import Architecture
@@ -177,11 +177,14 @@ def test_refused_candidates_do_not_keep_workers_waiting(search: Search) -> None:
 
 
 def test_the_deadline_is_kept_in_the_middle_of_an_epoch(search: Search) -> None:
-    controller, spec = search("work", sizes=50, config={"epochs": 100, "pause": 30})
-    controller.deadline = time.monotonic() + 4
-    assert run_ray(controller, spec) == Done("the time is up", "time")
+    def watch(trial: Trial, history: History) -> None:
+        if trial.curve:
+            controller.deadline = time.monotonic() + 0.5
+
+    controller, spec = search("hang", watcher=watch, config={"epochs": 3})
+    assert run_ray(controller, spec, Resources(1)) == Done("the time is up", "time")
     assert -5 < controller.seconds_left <= 0
-    assert {trial.state for trial in controller.history.trials} == {"running"}
+    assert [(trial.state, len(trial.curve)) for trial in controller.history.trials] == [("running", 1)]
 
 
 def test_ctrl_c_ends_in_order(search: Search, capfd: pytest.CaptureFixture[str]) -> None:
@@ -228,6 +231,13 @@ def test_schedulers_that_pause_are_refused(search: Search) -> None:
     scheduler = tune.schedulers.HyperBandScheduler(max_t=4)
     with pytest.raises(ConfigError, match="got HyperBandScheduler, which pauses them"):
         run_ray(controller, spec, scheduler=scheduler)
+
+
+def test_a_cluster_can_start_while_other_things_are_done(cluster: Cluster) -> None:
+    with starting(Resources(2)) as started:
+        assert started().slots == cluster.slots
+    with starting(Resources(64)) as started, pytest.raises(ConfigError, match="expected resources for 64 trials"):
+        started()
 
 
 def test_more_than_there_is_is_refused(search: Search) -> None:
