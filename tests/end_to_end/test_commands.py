@@ -49,7 +49,7 @@ def test_search_show_resume_export(nas_command: Command, tmp_path: Path) -> None
     assert record["trials"][:2] == first["trials"]
 
     written = nas_command("export", "run", "--to", "out").stdout
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.py", "weights.safetensors", "architecture.json"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"model.py", "weights.safetensors", "architecture.json"}
     assert "model.py" in written
     one = json.loads(nas_command("show", "run", "--trial", "0", "--json").stdout)
     assert [epoch["epoch"] for epoch in one["curve"]] == [1]

@@ -13,6 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 import nas
+from nas.controller.ledger import Ledger
 from nas.errors import ConfigError, LedgerError
 
 LOAD = """
@@ -70,7 +71,7 @@ def test_a_run_that_is_opened_again_is_the_same(finished: nas.Run) -> None:
 
 
 def test_the_same_seed_finds_the_same(finished: nas.Run, tmp_path: Path) -> None:
-    again = nas.search("cell_cnn:channels=4", "digits", trials=4, epochs=1, runner="local", seed=3, out=tmp_path / "run")
+    again = nas.search("cell_cnn:channels=4", trials=4, epochs=1, runner="local", seed=3, out=tmp_path / "run")
     assert [(t.digest, t.values) for t in again.trials] == [(t.digest, t.values) for t in finished.trials]
 
 
@@ -105,3 +106,15 @@ def test_the_log_has_a_line_a_trial(finished: nas.Run) -> None:
     lines = (finished.folder / "trials.csv").read_text().splitlines()
     assert lines[0].startswith("number,state,source,digest,seconds,reason,val_accuracy,edge01")
     assert [line.split(",")[3] for line in lines[1:]] == [trial.digest for trial in finished.trials]
+
+
+def test_time_is_left_over_from_session_to_session(tmp_path: Path) -> None:
+    first = nas.search("cell_cnn:channels=4", trials=2, time="10m", epochs=1, runner="local", out=tmp_path / "run")
+    with Ledger.open(first.folder, first.history.space) as ledger:
+        trained = sum(trial.seconds for trial in first.trials)
+        assert ledger.busy_seconds == pytest.approx(trained, rel=0.2)
+    short = json.loads((first.folder / "config.json").read_text())
+    short["config"]["time"] = 0.001
+    (first.folder / "config.json").write_text(json.dumps(short))
+    assert len(nas.resume(first.folder, trials=2).trials) == 2, "the time is spent"
+    assert len(nas.resume(first.folder, time="10m").trials) == 4
