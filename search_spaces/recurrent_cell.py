@@ -29,10 +29,9 @@ def cell(b: Blocks, nodes: int, states: int) -> Graph:
 
     inputs = ("x", *(f"h{i}" for i in range(states)))
     made: dict[str, tuple[Element, object]] = {}
-    for name in (f"n{i}" for i in range(nodes)):
+    for name in (f"n{i}" for i in range(nodes)):  # the first reads x, so that most cells depend on it
         known = (*inputs, *made)
-        ops = OPS if made else OPS[:2]  # node 0 reads x, so that most cells depend on it
-        made[name] = (choice(name, **{op: option(name, op, known) for op in ops}), known)
+        made[name] = (choice(name, **{op: option(name, op, known) for op in (OPS if made else OPS[:2])}), known)
     new = {f"new{i}": (b.identity(), choice(f"new{i}", *((name,) for name in made))) for i in range(states)}
     return graph(inputs, {**made, **new, "out": (b.pack(), tuple(new))}, "out")
 
@@ -51,7 +50,8 @@ def recurrent_cell(
     stack = chain(**{f"layer{i}": b.recurrence(cell=body, hidden=w, states=states) for i, w in enumerate(widths)})
     told = chain(last=b.last_step(), linear=b.linear(features=task.outputs))
     head = (b.vocabulary_head(vocabulary=task.outputs), ("layers", "start")) if tied else (told, "layers")
-    return Space(graph(["x"], {"start": (start, "x"), "layers": (stack, "start"), "head": head}, "head"))
+    network = graph(["x"], {"start": (start, "x"), "layers": (stack, "start"), "head": head}, "head")
+    return Space(network, reference={"n1": "tanh:v", "n1/value0": "n0", "new0": "n1"})  # Elman's cell
 
 
 @hookimpl

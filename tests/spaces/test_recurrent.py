@@ -232,6 +232,19 @@ def test_renamed_cells_have_equal_digests_and_compute_the_same() -> None:
         compared += 1
 
 
+def test_the_reference_is_elmans_cell() -> None:
+    space = build_space(registry, "recurrent_cell:states=1,hidden=8", SERIES)
+    module = blueprint(space.reference, SERIES, registry).build()
+    elman, linear = nn.RNN(3, 8, batch_first=True), module.layers_layer0.cell.n0_out
+    with torch.no_grad():
+        elman.weight_ih_l0.copy_(linear.weights[0].T)
+        elman.weight_hh_l0.copy_(linear.weights[1].T)
+        elman.bias_ih_l0.copy_(linear.bias)
+        elman.bias_hh_l0.zero_()
+    x = batch(SERIES)
+    torch.testing.assert_close(module.layers_layer0(x), elman(x)[0])
+
+
 def test_most_sampled_cells_can_be_built() -> None:
     rng, refused = random.Random(0), 0
     space: Space = build_space(registry, "recurrent_cell", SERIES)
