@@ -2,9 +2,9 @@
 
     python benchmarks/throughput.py [--trials 20] [--epochs 6] [--rounds 2]
 
-Both train networks of `cell_cnn` on scikit-learn's digits, two at a time, one thread each. The bare processes run a short
-loop of their own: no ledger, no checkpoints, no Ray. Each side first trains one network a process, uncounted, so that
-start-up is left out; the counted time ends when the last network is trained. Sides take turns, ratios are within a round.
+Both train networks of `cell_cnn` on scikit-learn's digits, two at a time, one thread each. The bare processes run a
+short loop of their own: no ledger, no checkpoints, no Ray. Each side first trains one network a process, uncounted, so
+that start-up is left out; the counted time ends when the last network is trained. Sides take turns.
 """
 
 from __future__ import annotations
@@ -122,10 +122,10 @@ def _bare_process(waiting: Any, done: Any, config: dict[str, Any]) -> None:
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * steps)
         for _ in range(recipe.epochs):
             network.train()
-            for chosen in torch.randperm(len(y)).split(size):
+            for chosen in torch.randperm(len(y)).split(size):  # type: ignore[no-untyped-call]
                 loss = F.cross_entropy(network(x[chosen].float()), y[chosen], label_smoothing=recipe.label_smoothing)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
                 optimizer.step()
                 schedule.step()
