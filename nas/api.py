@@ -237,7 +237,7 @@ def _drive(
         budget=config.budget,
         deadline=deadline,
         seed=config.seed,
-        reference=parts.space.reference if config.reference else None,
+        reference=parts.space.reference if config.reference and parts.space.has_reference else None,
         observers=parts.manager.hook,
         watcher=watch,
     )

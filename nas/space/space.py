@@ -39,7 +39,7 @@ class Space:
     ) -> None:
         self.name = name
         self.graph = graph
-        self._said = dict(reference or {})
+        self._said = reference
         self._expanded = expand(graph, inputs)
         self.decisions: tuple[Decision, ...] = self._expanded.decisions
         self._index = {d.label: i for i, d in enumerate(self.decisions)}
@@ -54,6 +54,11 @@ class Space:
     def bound(self, inputs: Sequence[str], name: str) -> Space:
         """The same space under a name, checked against the kinds of the inputs that a task brings."""
         return Space(self.graph, reference=self._said, inputs=inputs, name=name)
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether its author named a reference; else `reference` is only the architecture of all first options."""
+        return self._said is not None
 
     @cached_property
     def size(self) -> int:

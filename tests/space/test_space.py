@@ -222,3 +222,11 @@ def test_a_space_without_choices_has_one_architecture() -> None:
 def test_a_repeat_of_a_number_is_that_many_copies(times: int) -> None:
     made = Space(chain(a=Repeat(CONV(), times)), inputs=["image"]).reference
     assert len([path for path in made.to_networkx() if path.startswith("a/cell")]) == times
+
+
+def test_only_a_reference_that_its_author_names_is_one() -> None:
+    graph = chain(a=CONV(kernel=choice("kernel", 1, 3)))
+    assert not Space(graph).has_reference
+    named = Space(graph, reference={}).bound(["image"], "named")
+    assert named.has_reference
+    assert named.reference.decisions["kernel"] == 1
