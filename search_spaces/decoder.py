@@ -50,7 +50,7 @@ def decoder(b: Blocks, task: TaskInfo, *, scale: str = "s", extended: bool = Fal
         "norm": (b.final_norm(norm=said["norm"]), "layers"),
         "head": (head, ("norm", "embed") if tied else "norm"),
     }
-    return Space(graph(["tokens"], nodes, "head"))
+    return Space(graph(["tokens"], nodes, "head"), reference={})
 
 
 @hookimpl
