@@ -10,7 +10,7 @@ from itertools import combinations
 
 from nas.plugin.hooks import hookimpl
 from nas.plugin.registry import Blocks, Registrar
-from nas.space.graph import Choice, Element, Graph, choice, graph
+from nas.space.graph import Element, Graph, choice, graph
 from nas.space.ports import TaskInfo
 from nas.space.space import Space
 
@@ -30,8 +30,9 @@ def darts(b: Blocks, task: TaskInfo, *, channels: int = 16, cells: int = 8) -> S
             nodes[f"edge{s}{t}"] = (choice(f"{kind}/edge{s}{t}", **ops), f"n{s}")
         return graph([f"n{s}" for s in range(t)], nodes | {"sum": (b.add(), tuple(nodes))}, "sum")
 
-    def node(kind: str, t: int) -> Choice:
-        return choice(f"{kind}/node{t}", **{f"{p}+{q}": pair(kind, t, p, q) for p, q in combinations(range(t), 2)})
+    def node(kind: str, t: int) -> Element:
+        pairs = {f"{p}+{q}": pair(kind, t, p, q) for p, q in combinations(range(t), 2)}
+        return choice(f"{kind}/node{t}", **pairs) if t > 2 else pairs["0+1"]
 
     inner = {kind: [node(kind, t) for t in range(2, 6)] for kind in ("normal", "reduce")}
     made: dict[str, tuple[Element, object]] = {"stem": (b.conv(channels=3 * channels, order="conv_norm"), "x")}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from nas.plugin.hooks import hookimpl
 from nas.plugin.registry import Blocks, Registrar
-from nas.space.graph import Choice, Element, Graph, Parameter, chain, choice, repeat
+from nas.space.graph import Block, Choice, Element, Graph, Parameter, chain, choice, repeat
 from nas.space.ports import TaskInfo
 from nas.space.space import Space
 
@@ -27,10 +27,10 @@ def mobilenet(b: Blocks, task: TaskInfo, *, width: float = 1.0, gates: bool = Tr
     """Kernel, expansion, depth and gate of a MobileNetV3's layers; an image below 128 pixels is halved less often."""
     spare = max(0, 7 - min(task.input.shape[1:]).bit_length() + 1)
 
-    def layer(place: str, squeeze: float, act: str, channels: int | None = None, stride: int = 1) -> Graph:
+    def layer(place: str, squeeze: float, act: str, channels: int | None = None, stride: int = 1) -> Block:
         kernel, expansion = choice(f"{place}kernel", 3, 5, 7), choice(f"{place}expansion", 3, 4, 6)
         shape: dict[str, Parameter] = {"kernel": kernel, "expansion": expansion, "channels": channels, "stride": stride}
-        return chain(mbconv=b.mbconv(**shape, squeeze=squeeze, activation=act))
+        return b.mbconv(**shape, squeeze=squeeze, activation=act)
 
     def stage(i: int, squeeze: float, stride: int) -> Graph:
         channels, _, act, _ = STAGES[i]

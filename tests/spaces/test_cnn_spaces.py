@@ -137,7 +137,8 @@ def genotype(cells: Mapping[str, str]) -> dict[str, Scalar]:
         edges = [(int(edge[-1]), edge[:-2]) for edge in text.split()]
         for t in range(2, 6):
             pair = sorted(edges[2 * t - 4 : 2 * t - 2])
-            decisions[f"{kind}/node{t}"] = "+".join(str(source) for source, _ in pair)
+            if t > 2:
+                decisions[f"{kind}/node{t}"] = "+".join(str(source) for source, _ in pair)
             decisions |= {f"{kind}/edge{source}{t}": op for source, op in pair}
     return decisions
 
@@ -159,7 +160,7 @@ def test_nodes_of_darts_take_two_different_values() -> None:
     for _ in range(20):
         decisions = space.sample(rng).decisions
         for kind, t in product(("normal", "reduce"), range(2, 6)):
-            first, second = str(decisions[f"{kind}/node{t}"]).split("+")
+            first, second = str(decisions.get(f"{kind}/node{t}", "0+1")).split("+")
             assert int(first) < int(second) < t
             edges = [label for label in decisions if label.startswith(f"{kind}/edge") and label.endswith(str(t))]
             assert sorted(edges) == [f"{kind}/edge{first}{t}", f"{kind}/edge{second}{t}"]
