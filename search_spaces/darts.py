@@ -50,7 +50,8 @@ def darts(b: Blocks, task: TaskInfo, *, channels: int = 16, cells: int = 8) -> S
         nodes["concat"] = (b.concat(), ("n2", "n3", "n4", "n5"))
         made[f"cell{i}"] = (graph(["before", "last"], nodes, "concat"), (before, last))
         before, last, halved = last, f"cell{i}", reduces
-    return Space(graph(["x"], made | {"head": (b.classifier(classes=task.classes), last)}, "head"))
+    plain = {f"{kind}/edge{s}{t}": "sep_conv_3x3" for kind in inner for s in (0, 1) for t in range(2, 6)}
+    return Space(graph(["x"], made | {"head": (b.classifier(classes=task.classes), last)}, "head"), reference=plain)
 
 
 @hookimpl

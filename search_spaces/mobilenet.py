@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from nas.plugin.hooks import hookimpl
 from nas.plugin.registry import Blocks, Registrar
-from nas.space.graph import Block, Choice, Element, Graph, Parameter, chain, choice, repeat
+from nas.space.graph import Block, Choice, Element, Graph, Parameter, Scalar, chain, choice, repeat
 from nas.space.ports import TaskInfo
 from nas.space.space import Space
 
 STAGES = (
-    (24, 2, "relu", 0.0),
-    (40, 2, "relu", 0.25),
-    (80, 2, "hardswish", 0.0),
-    (112, 1, "hardswish", 0.25),
-    (160, 2, "hardswish", 0.25),
+    (24, 2, "relu", 0.0, 2, 3, 4),
+    (40, 2, "relu", 0.25, 3, 5, 3),
+    (80, 2, "hardswish", 0.0, 4, 3, 3),
+    (112, 1, "hardswish", 0.25, 2, 3, 6),
+    (160, 2, "hardswish", 0.25, 3, 5, 6),
 )
-"""Channels, stride, activation and gate of each stage, as in MobileNetV3-Large."""
+"""Channels, stride, activation, gate, depth, kernel and expansion of each stage, about those of MobileNetV3-Large."""
 
 
 def mobilenet(b: Blocks, task: TaskInfo, *, width: float = 1.0, gates: bool = True) -> Space:
@@ -33,20 +33,24 @@ def mobilenet(b: Blocks, task: TaskInfo, *, width: float = 1.0, gates: bool = Tr
         return b.mbconv(**shape, squeeze=squeeze, activation=act)
 
     def stage(i: int, squeeze: float, stride: int) -> Graph:
-        channels, _, act, _ = STAGES[i]
+        channels, _, act, *_ = STAGES[i]
         more = Choice(f"stage{i}/depth", (1, 2, 3), (2, 3, 4))
         first = layer(f"stage{i}/", squeeze, act, max(8, round(channels * width / 8) * 8), stride)
         return chain(first=first, more=repeat(layer("", squeeze, act), more, tied=False, name="layer"))
 
     stem = b.conv(channels=16, stride=1 if spare else 2, activation="hardswish")
     parts: dict[str, Element] = {"stem": stem, "thin": b.mbconv(expansion=1, squeeze=0.0, activation="relu")}
-    for i, (_, stride, _, squeeze) in enumerate(STAGES):
+    large: dict[str, Scalar] = {}
+    for i, (_, stride, _, squeeze, depth, kernel, expansion) in enumerate(STAGES):
         spare -= 1
         stride = 1 if spare > 0 else stride
         both = {"plain": stage(i, 0.0, stride), "gated": stage(i, 0.25, stride)}
         parts[f"stage{i}"] = choice(f"stage{i}/gate", **both) if gates else stage(i, squeeze, stride)
+        large |= {f"stage{i}/depth": depth} | ({f"stage{i}/gate": "gated" if squeeze else "plain"} if gates else {})
+        for place in (f"stage{i}", *(f"stage{i}/more/layer{j}" for j in range(depth - 1))):
+            large |= {f"{place}/kernel": kernel, f"{place}/expansion": expansion}
     last = b.conv(channels=round(960 * width), kernel=1, activation="hardswish")
-    return Space(chain(**parts, last=last, head=b.classifier(classes=task.classes)))
+    return Space(chain(**parts, last=last, head=b.classifier(classes=task.classes)), reference=large)
 
 
 @hookimpl
