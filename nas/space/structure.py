@@ -8,9 +8,10 @@ ELEMENTS = frozenset({Block, Choice, Graph, Repeat})
 
 
 class Structures:
-    """Gives every structure a number; 1, 1.0 and True are three. An object must stay as long as this does."""
+    """Gives every structure a number; 1, 1.0 and True are three."""
 
     def __init__(self) -> None:
+        self._kept: list[object] = []  # an object that is gone leaves its id to another
         self._of_object: dict[int, int] = {}
         self._of_structure: dict[tuple[object, ...], int] = {}
         self._signatures: dict[int, str] = {}
@@ -22,6 +23,7 @@ class Structures:
             return self._numbered((type(element), *self._items(element)))
         found = self._of_object.get(id(element))
         if found is None:
+            self._kept.append(element)
             found = self._of_object[id(element)] = self._numbered(self._structure(element))  # type: ignore[arg-type]
         return found
 
@@ -30,6 +32,7 @@ class Structures:
         if type(element) not in ELEMENTS:
             return False
         if (found := self._by_place.get(id(element))) is None:
+            self._kept.append(element)
             parts = _parts(element)  # type: ignore[arg-type]
             untied = isinstance(element, Repeat) and not element.tied
             found = self._by_place[id(element)] = untied or any(map(self.decides_by_place, parts))
@@ -55,6 +58,7 @@ class Structures:
         """Written once, since all blocks of a name mostly share it."""
         found = self._signatures.get(id(block.signature))
         if found is None:
+            self._kept.append(block.signature)
             found = self._signatures[id(block.signature)] = repr(block.signature)
         return found
 
