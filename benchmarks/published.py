@@ -71,7 +71,7 @@ def hwgpt_decisions(rows: Mapping[str, Any]) -> Iterator[dict[str, Scalar]]:
 
 
 def nas_bench_201(folder: Path, step: int = 1) -> Agreement:
-    """NAS-Bench-201 (Dong & Yang, ICLR 2020): 15,625 cells; every `step`-th row, compiled as written, not simplified."""
+    """NAS-Bench-201 (Dong & Yang, ICLR 2020): 15,625 cells; every `step`-th row, compiled without simplification."""
     registry = create_manager().registry
     task = TaskInfo("cifar10", (Port("image", (3, 32, 32)),), 10)
     space = build_space(registry, "nas_bench_201", task)
