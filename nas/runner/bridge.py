@@ -196,5 +196,5 @@ def _cause_of_death(trial: TuneTrial) -> str:
     if "memory" in said.lower() and "kill" in said.lower():
         return "the worker was killed because the machine ran out of memory"
     _, found, detail = said.partition("Worker exit detail: ")
-    detail = detail.partition(". ")[0] if found else said[-300:]
+    detail = detail.partition(". ")[0] if found else said[-200:]
     return f"the worker process died: {detail}"

@@ -62,13 +62,13 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 class Cluster:
     """Ray for one search: its own on this machine, a running one at an address, or the one this process has.
 
-    `slots` is how many trials run at a time; `owned` whether `close` stops Ray. Raises ConfigError when the cluster
-    does not answer or is too small.
+    `slots` is how many trials run at a time; `owned` whether `close` stops Ray and removes its folder `session`, if it
+    has one here. Raises ConfigError when the cluster does not answer or is too small.
     """
 
     def __init__(self, resources: Resources, *, log_to_driver: bool = False) -> None:
         self.owned = not ray.is_initialized()
-        self._session = ""
+        self.session: str | None = None
         if resources.address is None and self.owned:
             resources.slots(cores(), math.inf)
         if self.owned:
@@ -94,15 +94,15 @@ class Cluster:
             where = f"a Ray cluster at {resources.address}" if resources.address else "Ray to start on this machine"
             raise ConfigError(f"expected {where}, got {explain(error)}") from error
         if resources.address is None:
-            self._session = started.address_info["session_dir"]  # type: ignore[attr-defined]
+            self.session = started.address_info["session_dir"]  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Stops what was started, with its logs."""
         if self.owned:
             self.owned = False
             ray.shutdown()
-            if self._session:
-                shutil.rmtree(self._session, ignore_errors=True)
+            if self.session:
+                shutil.rmtree(self.session, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self

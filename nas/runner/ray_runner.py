@@ -49,10 +49,10 @@ def run_ray(
             f"expected a scheduler that stops trials, such as ASHA, got {type(scheduler).__name__}, which pauses them"
         )
     with ExitStack() as stack:
-        storage = tempfile.mkdtemp(prefix="nas-tune-")
-        stack.callback(shutil.rmtree, storage, ignore_errors=True)
         if cluster is None:
             cluster = stack.enter_context(Cluster(resources))
+        storage = tempfile.mkdtemp(prefix="nas-tune-", dir=cluster.session)
+        stack.callback(shutil.rmtree, storage, ignore_errors=True)
         bridge = Bridge(controller, spec, resources, may_leave=cluster.owned)
         for context in (environment({**QUIET, **KEEP_FOLDER}), _silent(), _signals(bridge.interrupt)):
             stack.enter_context(context)
