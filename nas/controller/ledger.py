@@ -27,6 +27,7 @@ from nas.space.architecture import Architecture
 from nas.space.space import Space
 
 FILE = "ledger.journal"
+UNFINISHED = "ledger.tmp"
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,11 @@ class Ledger:
         lock = RunLock(_made(folder))
         try:
             _refuse_used(folder)
-            create_study(JournalStorage(Journal(folder / FILE)), name or folder.name, objectives)
+            # under another name until it is whole, for readers, and for those who try again after a kill
+            for leftover in (UNFINISHED, f"{UNFINISHED}.lock"):
+                (folder / leftover).unlink(missing_ok=True)
+            create_study(JournalStorage(Journal(folder / UNFINISHED)), name or folder.name, objectives)
+            (folder / UNFINISHED).rename(folder / FILE)
             return cls(folder, space, lock)
         except BaseException:
             lock.release()
@@ -210,7 +215,8 @@ def _refuse_used(folder: Path) -> None:
         raise LedgerError(f"expected a folder, got the file {folder}")
     if (folder / FILE).exists():
         raise LedgerError(f"{folder} holds another search; resume it or give another folder")
-    if other := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
+    ours = ("lock", UNFINISHED, f"{UNFINISHED}.lock")
+    if other := sorted(path.name for path in folder.iterdir() if path.name not in ours):
         raise LedgerError(f"expected an empty folder, got {folder} with {other[0]!r} in it; give another folder")
 
 

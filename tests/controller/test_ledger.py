@@ -224,6 +224,23 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path, space: Space) -> N
         Ledger.create(tmp_path / "thesis.tex", space, [SCORE])
 
 
+def test_a_search_is_there_as_a_whole_or_not_at_all(
+    tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        with pytest.raises(LedgerError, match="got a folder without"):
+            Ledger.read(tmp_path / "run", space)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "set_user_attr", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Ledger.create(tmp_path / "run", space, [SCORE])
+    with Ledger.create(tmp_path / "run", space, [SCORE]) as ledger:
+        assert ledger.trials == []
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["ledger.journal", "lock"]
+
+
 def test_a_folder_without_a_search_is_said(tmp_path: Path, space: Space) -> None:
     with pytest.raises(LedgerError, match=r"expected a search in .*, got a folder without ledger\.journal"):
         Ledger.open(tmp_path, space)

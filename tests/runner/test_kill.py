@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -26,12 +26,26 @@ DRIVE = Path(__file__).with_name("drive.py")
 SPACE = space_of("work", sizes=1000)
 
 
+DRIVERS: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def no_driver_is_left() -> Iterator[None]:
+    yield
+    while DRIVERS:
+        driver = DRIVERS.pop()
+        driver.kill()
+        driver.communicate()
+
+
 def start(
     folder: Path, *, budget: int, pause: float, epochs: int, made_in: float = 0.0, seconds: float = 1000.0
 ) -> subprocess.Popen[str]:
     told = map(str, (folder, budget, pause, epochs, made_in, seconds))
     command = [sys.executable, str(DRIVE), *told]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    pipe = subprocess.PIPE
+    DRIVERS.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True))
+    return DRIVERS[-1]
 
 
 def trials_of(folder: Path) -> Sequence[Trial]:
