@@ -145,12 +145,13 @@ class _Expansion:
 
         def build(picks: Picks, memo: Memo) -> Block:
             values = tuple(part.at(picks, memo) for _, part in moving)
-            if values in made:
-                return made[values]
+            key = tuple([(type(value), value) for value in values])  # True, 1 and 1.0 are equal in Python
+            if key in made:
+                return made[key]
             given = fixed | {name: value for (name, _), value in zip(moving, values, strict=True)}
             fresh = replace(block, params=tuple(sorted(given.items(), key=itemgetter(0))))  # type: ignore[arg-type]
             if not any(isinstance(value, Graph) for value in values):  # of scalars there are few, of graphs too many
-                made[values] = fresh
+                made[key] = fresh
             return fresh
 
         return _Part(None, build, _merge(part for _, part in moving))
