@@ -230,3 +230,13 @@ def test_only_a_reference_that_its_author_names_is_one() -> None:
     named = Space(graph, reference={}).bound(["image"], "named")
     assert named.has_reference
     assert named.reference.decisions["kernel"] == 1
+
+
+def test_options_that_python_calls_equal_stay_apart() -> None:
+    space = Space(chain(a=CONV(kernel=choice("kernel", True, 1, 1.0))))
+    assert [repr(made.graph.nodes[0].op.params) for made in space.enumerate()] == [  # type: ignore[union-attr]
+        "(('kernel', True),)",
+        "(('kernel', 1),)",
+        "(('kernel', 1.0),)",
+    ]
+    assert len({made.digest for made in space.enumerate()}) == 3
