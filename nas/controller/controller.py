@@ -10,11 +10,11 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nas.controller.history import History, State, Strategy, Trial
+from nas.controller.history import History, Measure, Score, State, Strategy, Trial
 from nas.controller.job import TIME_UP, Done, Job, Wait
 from nas.controller.ledger import Ledger
 from nas.controller.propose import Proposal, Proposer
@@ -28,9 +28,6 @@ FIRST_REFUSALS = 100
 """So many refusals, with nothing ever accepted, mean that the space does not fit the task."""
 REFUSALS = 1000
 """So many refusals in a row end a search that has accepted something before."""
-
-Check = Callable[[Architecture], Mapping[str, float]]
-"""Gives what is known of a candidate before training (parameters, FLOPs); raises CandidateError to refuse it."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +56,7 @@ class Controller:
         *,
         ledger: Ledger,
         strategy: tuple[str, Strategy],
-        check: Check,
+        check: Measure,
         budget: int | None = None,
         deadline: float | None = None,
         seed: int = 0,
@@ -116,6 +113,8 @@ class Controller:
             return self._decide(proposal)
         if isinstance(proposal, Done) and not self._accepted:
             raise self._unfit()
+        if isinstance(proposal, Score):
+            raise NotImplementedError("scores are not computed on workers yet")
         return proposal
 
     def report(self, number: int, metrics: Mapping[str, float]) -> Trial:

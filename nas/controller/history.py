@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
+from nas.errors import CandidateError
 from nas.space.architecture import Architecture
 from nas.space.space import Space
 
@@ -28,6 +29,23 @@ class Objective:
     def sign(self) -> float:
         """1 where large is good, -1 where small is."""
         return 1.0 if self.direction == "maximize" else -1.0
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bound on what is known of a candidate before it is trained: ``params <= 1e6``."""
+
+    metric: str
+    bound: float
+    least: bool = False
+
+    def met(self, known: Mapping[str, float]) -> bool:
+        """Whether a candidate of which this is known keeps within it; what is not known does not."""
+        value = known.get(self.metric, math.nan)
+        return value >= self.bound if self.least else value <= self.bound
+
+    def __str__(self) -> str:
+        return f"{self.metric}{'>=' if self.least else '<='}{self.bound:g}"
 
 
 @dataclass(frozen=True)
@@ -55,14 +73,38 @@ class Trial:
         return self.state != "running"
 
 
+Measure = Callable[[Architecture], Mapping[str, float]]
+"""Gives what is known of a candidate before training (parameters, FLOPs); raises CandidateError to refuse it."""
+
+
+def _nothing(architecture: Architecture) -> Mapping[str, float]:
+    return {}
+
+
 @dataclass(frozen=True)
 class History:
-    """The space, the objectives, the budget of trials, and every trial in the order of its number."""
+    """The space, the objectives, the budget of trials, and every trial in the order of its number.
+
+    `measure` gives the costs of any candidate and refuses those that cannot be built; `limits` are bounds on them.
+    `proxies` names the zero-cost scores that may be asked for with a `Score`, `scores` has those known, by digest.
+    """
 
     space: Space
     objectives: tuple[Objective, ...]
     trials: Sequence[Trial]
     budget: int | None = None
+    measure: Measure = _nothing
+    limits: tuple[Limit, ...] = ()
+    proxies: tuple[str, ...] = ()
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def allowed(self, architecture: Architecture) -> bool:
+        """Whether the candidate can be built and keeps within every limit."""
+        try:
+            costs = self.measure(architecture)
+        except CandidateError:
+            return False
+        return all(limit.met(costs) for limit in self.limits)
 
     @cached_property
     def complete(self) -> list[Trial]:
@@ -81,6 +123,13 @@ class History:
         return max(self.complete, key=self.score, default=None)
 
 
+@dataclass(frozen=True)
+class Score:
+    """A strategy's wish to know the zero-cost scores of some architectures before it proposes one."""
+
+    architectures: tuple[Architecture, ...]
+
+
 class Strategy(Protocol):
     """Decides what to try next. It keeps no state: all it knows is in `history`.
 
@@ -88,6 +137,6 @@ class Strategy(Protocol):
     is called again with the same `rng`, so a proposal must depend on it. Raises nothing for NaN or missing values.
     """
 
-    def propose(self, history: History, rng: random.Random) -> Architecture:
-        """The next architecture to train."""
+    def propose(self, history: History, rng: random.Random) -> Architecture | Score:
+        """The next architecture to train, or those whose scores it wants to see first."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from nas.controller.history import History, Strategy
+from nas.controller.history import History, Score, Strategy
 from nas.controller.job import Done, Wait
 from nas.errors import PluginError
 from nas.space.architecture import Architecture
@@ -50,10 +50,11 @@ class Proposer:
         self._rest: Iterator[Architecture] = iter(())
         self._repeated_at = -1
 
-    def propose(self, history: History) -> Proposal | Wait | Done:
+    def propose(self, history: History) -> Proposal | Score | Wait | Done:
         """For the trial after those in `history`; the reference first, if it is in no trial.
 
-        Raises PluginError with the strategy's name when it fails.
+        A Score is the strategy's wish to know more first: ask again when `history` has the scores. Raises PluginError
+        with the strategy's name when it fails.
         """
         number = len(history.trials)
         if self._reference is not None and self._take(self._reference):
@@ -62,25 +63,37 @@ class Proposer:
             return self._left()
         rng = random.Random(f"{self._seed}:{number}")
         for _ in range(STRATEGY_TRIES):
-            if self._take(candidate := self._ask(history, rng)):
+            candidate = self._ask(history, rng)
+            if isinstance(candidate, Score):
+                return candidate
+            if self._take(candidate):
                 return Proposal(candidate, self._name)
         for _ in range(SAMPLE_TRIES):
-            if self._take(candidate := self._space.sample(rng)):
-                return Proposal(candidate, "sample")
+            if self._take(drawn := self._space.sample(rng)):
+                return Proposal(drawn, "sample")
         if self._repeated_at < 0:
             self._rest = self._space.enumerate()
         self._repeated_at = number
         return self._left()
 
-    def _ask(self, history: History, rng: random.Random) -> Architecture:
+    def _ask(self, history: History, rng: random.Random) -> Architecture | Score:
         try:
             proposed = self._strategy.propose(history, rng)
         except Exception as error:
             trial = f"trial {len(history.trials)}"
             raise PluginError(f"strategy {self._name!r} failed to propose {trial}: {error!r}") from error
-        if not isinstance(proposed, Architecture):
+        if isinstance(proposed, Score):
+            self._check_wish(proposed, history)
+        elif not isinstance(proposed, Architecture):
             raise PluginError(f"strategy {self._name!r}: expected an Architecture, got {type(proposed).__name__}")
         return proposed
+
+    def _check_wish(self, wish: Score, history: History) -> None:
+        """A wish that is never fulfilled would be repeated for ever."""
+        unknown = [a for a in wish.architectures if a.digest not in history.scores]
+        if not history.proxies or not unknown:
+            known = "every one asked about has its scores" if history.proxies else "the search has no proxies"
+            raise PluginError(f"strategy {self._name!r} asks for zero-cost scores, but {known}")
 
     def _take(self, candidate: Architecture) -> bool:
         if candidate.digest in self._known:

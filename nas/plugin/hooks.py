@@ -20,7 +20,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def nas_register(registry: Registrar) -> None:
-    """Register blocks, spaces, tasks, strategies, schedulers, objectives, exporters and reports."""
+    """Register blocks, spaces, tasks, strategies, schedulers, objectives, proxies, tables, exporters, reports."""
 
 
 @hookspec

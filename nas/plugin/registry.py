@@ -13,7 +13,9 @@ from nas.errors import ConfigError, PluginError, UnknownNameError
 from nas.space.graph import Role, Signature, Traits, Value
 from nas.space.ports import ANY, SAME
 
-EntryKind = Literal["block", "space", "task", "strategy", "scheduler", "objective", "exporter", "report"]
+EntryKind = Literal[
+    "block", "space", "task", "strategy", "scheduler", "objective", "proxy", "table", "exporter", "report"
+]
 Target = str | Callable[..., Any]
 
 
@@ -191,6 +193,21 @@ class Registrar:
     ) -> None:
         """An objective: the metric of a trained candidate that is to be made large or small."""
         self._add("objective", name, str, summary, metric=metric, direction=direction)
+
+    def proxy(self, name: str, target: Target, *, summary: str = "") -> None:
+        """A zero-cost proxy: ``f(network: nn.Module, batch: Batch) -> float``, larger where a better one is expected.
+
+        The network is freshly initialised and may be left changed. Raises CandidateError, with the reason, for a
+        network that the proxy does not apply to.
+        """
+        self._add("proxy", name, target, summary)
+
+    def table(self, name: str, target: Target, *, summary: str = "") -> None:
+        """A table of trained architectures: ``f(blocks: Blocks, *, option=default, ...) -> Table``.
+
+        An option called ``path`` names the file it is read from.
+        """
+        self._add("table", name, target, summary)
 
     def exporter(self, name: str, target: Target, *, summary: str = "") -> None:
         """An exporter: ``f(winner: Exportable, folder: Path) -> list[Path]``, the files it wrote."""
