@@ -134,9 +134,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def parse_pairs(text: str) -> dict[str, Any]:
     """``key=value,key=value`` as options, for ``--recipe``."""
-    from nas.plugin.registry import parse_spec
+    from nas.plugin.registry import BARE, parse_spec
 
-    return parse_spec(f":{text}")[1]
+    found = parse_spec(f":{text}")[1]
+    if BARE in found:
+        raise ConfigError(f"expected 'key=value,key=value', got {text!r}")
+    return found
 
 
 def write_json(path: Path, data: object) -> None:

@@ -17,6 +17,8 @@ EntryKind = Literal[
     "block", "space", "task", "strategy", "scheduler", "objective", "proxy", "table", "exporter", "report"
 ]
 Target = str | Callable[..., Any]
+BARE = ""
+"""Key of an option that was given without its name: the first one."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,31 @@ class Entry:
     def build(self, *args: object, **options: object) -> Any:
         """The target called with `args` and the user's `options`; an option it does not take is refused."""
         made = self.load()
-        allowed = self.options()
+        allowed, options = self.options(), self.named(options)
         for name in options:
-            if name not in allowed:
+            if name not in allowed and not self._takes_any():
                 raise UnknownNameError(f"option of {self.kind} {self.name!r}", name, allowed)
         return made(*args, **options)
+
+    def named(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with the nameless one, a bare word that `parse_spec` read, under the name of the first."""
+        if BARE not in options:
+            return dict(options)
+        first, word = next(iter(self.options()), None), options[BARE]
+        if first is None:
+            raise ConfigError(f"{self.kind} {self.name!r} takes no options, got {word!r}")
+        if first in options:
+            raise ConfigError(f"{self.kind} {self.name!r}: expected option {first!r} once, got {word!r} beside it")
+        return {first: word} | {name: value for name, value in options.items() if name != BARE}
 
     def options(self) -> dict[str, Any]:
         """The options a user may give, with their defaults (`inspect.Parameter.empty` where there is none)."""
         parameters = inspect.signature(self.load()).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def _takes_any(self) -> bool:
+        """Whether the target checks the names of its options itself (``**options``)."""
+        return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(self.load()).parameters.values())
 
     def _loaded(self, target: Target) -> Any:
         if not isinstance(target, str):
@@ -230,21 +247,31 @@ class Registrar:
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
     """``"name:key=value,key=value"`` as a name and options; values are TOML values or else plain words.
 
+    The first value may stand alone, for the first option there is: ``"name:value"``; its key is `BARE`.
+
     >>> parse_spec("cell_cnn:channels=16,norm=batch")
     ('cell_cnn', {'channels': 16, 'norm': 'batch'})
+    >>> parse_spec("optuna:tpe")
+    ('optuna', {'': 'tpe'})
     """
-    import tomllib
-
     name, _, rest = text.partition(":")
     options: dict[str, Any] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
-        if not equals or not key.strip():
+        if not equals and not options and part.strip():
+            key, value = BARE, part
+        elif not key.strip() or not equals:
             raise ConfigError(f"expected 'name:key=value,key=value', got {text!r} (at {part!r})")
         if (key := key.strip()) in options:
             raise ConfigError(f"expected each option once, got {key!r} twice in {text!r}")
-        try:
-            options[key] = tomllib.loads(f"v = {value}")["v"]
-        except tomllib.TOMLDecodeError:
-            options[key] = value.strip()
+        options[key] = _toml_value(value)
     return name.strip(), options
+
+
+def _toml_value(text: str) -> Any:
+    import tomllib
+
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()

@@ -74,7 +74,7 @@ class Case:
         """Options without a default that `spec` does not give."""
         if self.kind not in ("space", "strategy", "task"):
             return []
-        given, options = parse_spec(self.spec)[1], self.entry.options()
+        given, options = self.entry.named(parse_spec(self.spec)[1]), self.entry.options()
         return [name for name, value in options.items() if value is inspect.Parameter.empty and name not in given]
 
     def to_dict(self) -> dict[str, Any]:

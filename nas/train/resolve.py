@@ -21,6 +21,7 @@ def find_task(registry: Registry, text: str) -> tuple[Entry, dict[str, Any]]:
     entries = registry.all("task")
     if name in {entry.name for entry in entries}:
         entry = registry.get("task", name)
+        options = entry.named(options)
         _need(entry, options)
         return entry, options
     path = Path(name)
@@ -48,8 +49,8 @@ def absolute_task(registry: Registry, text: str) -> str:
 
 
 def _absolute_option(text: str) -> str:
-    key, equals, value = text.partition("=")
-    is_path = key.strip() == "path" or key.strip().endswith("_from")
+    key, equals, value = text.partition("=") if "=" in text else ("", "", text)
+    is_path = key.strip() in ("", "path") or key.strip().endswith("_from")
     there = is_path and bool(value.strip()) and Path(value.strip()).exists()
     return f"{key}{equals}{Path(value.strip()).resolve()}" if there else text
 

@@ -142,6 +142,8 @@ def test_options_are_the_keyword_only_parameters() -> None:
         ("a:path=/tmp/some file.npz", "a", {"path": "/tmp/some file.npz"}),
         ("a:path=C:\\data.npz", "a", {"path": "C:\\data.npz"}),
         ("a:eq=x=y", "a", {"eq": "x=y"}),
+        ("a:word", "a", {"": "word"}),
+        ("a: 3 , c=1", "a", {"": 3, "c": 1}),
     ],
 )
 def test_a_spec_is_a_name_and_options(text: str, name: str, options: dict[str, Any]) -> None:
@@ -150,7 +152,7 @@ def test_a_spec_is_a_name_and_options(text: str, name: str, options: dict[str, A
     assert [type(v) for v in found[1].values()] == [type(v) for v in options.values()]
 
 
-@pytest.mark.parametrize("text", ["a:b", "a:b=1,c", "a:=1", "a: =1"])
+@pytest.mark.parametrize("text", ["a:b=1,c", "a:b,c", "a:=1", "a: =1"])
 def test_a_spec_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected 'name:key=value,key=value', got"):
         parse_spec(text)
