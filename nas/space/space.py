@@ -61,6 +61,11 @@ class Space:
         return self._said is not None
 
     @cached_property
+    def always_open(self) -> frozenset[int]:
+        """The numbers of the decisions that do not depend on others."""
+        return frozenset(place.number for place in self._expanded.first)
+
+    @cached_property
     def size(self) -> int:
         """How many assignments of decisions there are, exactly; labels of decisions that are not open don't count."""
         return count_assignments(self.decisions, self._expanded.first)
@@ -74,7 +79,7 @@ class Space:
 
     def mutate(self, architecture: Architecture, rng: random.Random, changes: int = 1) -> Architecture:
         """`changes` decisions, drawn uniformly, take another option; decisions that this opens are drawn too."""
-        picks = self._picks(architecture)
+        picks = self.picks(architecture)
         for _ in range(changes):
             movable = [i for i, pick in enumerate(picks) if pick >= 0 and self._counts[i] > 1]
             if not movable:
@@ -86,13 +91,13 @@ class Space:
 
     def crossover(self, one: Architecture, other: Architecture, rng: random.Random) -> Architecture:
         """Every decision from one of the two parents, drawn evenly; uniform crossover."""
-        pairs = zip(self._picks(one), self._picks(other), strict=True)
+        pairs = zip(self.picks(one), self.picks(other), strict=True)
         mixed = [max(a, b) if min(a, b) < 0 else (a if rng.random() < 0.5 else b) for a, b in pairs]
         return self._realise(self._complete(mixed, self._draw(rng)))
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """All architectures with one decision changed; decisions that the change opens take their first option."""
-        picks = self._picks(architecture)
+        picks = self.picks(architecture)
         for i, pick in enumerate(picks):
             if pick < 0:
                 continue
@@ -128,6 +133,17 @@ class Space:
                 raise SpaceError(f"decision {self.decisions[i].label!r} is not open under the others given")
         return self._realise(picks)
 
+    def picks(self, architecture: Architecture) -> list[int]:
+        """Which option each of `decisions` takes in it, by number; -1 for those that are not open."""
+        return self._given(architecture.decisions)
+
+    def take(self, choose: Callable[[int], int]) -> Architecture:
+        """The architecture that comes of choosing an option's number for one open decision, by number, after another.
+
+        A decision comes after the ones that opened it, so that `choose` is asked for no other.
+        """
+        return self._realise(self._complete([-1] * len(self._counts), choose))
+
     def __contains__(self, architecture: object) -> bool:
         if not isinstance(architecture, Architecture):
             return False
@@ -151,9 +167,6 @@ class Space:
                 raise SpaceError(str(UnknownNameError(f"option of decision {label!r}", str(name), names)))
             picks[i] = option
         return picks
-
-    def _picks(self, architecture: Architecture) -> Picks:
-        return self._given(architecture.decisions)
 
     def _draw(self, rng: random.Random) -> Callable[[int], int]:
         return lambda i: int(rng.random() * self._counts[i])
