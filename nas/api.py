@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.config import DEFAULT_EXPORTER, SearchConfig, parse_duration, write_json
-from nas.controller.history import History, Objective, Trial
+from nas.controller.history import History, Objective, Trial, check_strategy
 from nas.errors import ConfigError, LedgerError
 from nas.plugin.build import build_space, build_strategy
 from nas.plugin.manager import Manager, create_manager
@@ -335,10 +335,11 @@ def _deadline(begun: float, seconds: float | None) -> float | None:
 
 
 def _check_start(parts: Parts) -> None:
-    """Raises ConfigError where candidates cannot start from the weights that the recipe names."""
+    """Raises ConfigError for weights that candidates cannot start with, and a strategy that cannot take this space."""
     from nas.train.recipe import Recipe
     from nas.train.start import check_start
 
+    check_strategy(build_strategy(parts.manager.registry, parts.config.strategy), parts.space, parts.objectives)
     check_start(Recipe.parse(parts.config.recipe), parts.task)
 
 

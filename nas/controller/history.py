@@ -130,11 +130,21 @@ class Score:
     architectures: tuple[Architecture, ...]
 
 
+def check_strategy(strategy: Strategy, space: Space, objectives: Sequence[Objective]) -> None:
+    """Raises ConfigError when the strategy says that it cannot work with the space or the objectives."""
+    check = getattr(strategy, "check", None)
+    if check is not None:
+        check(space, objectives)
+
+
 class Strategy(Protocol):
     """Decides what to try next. It keeps no state: all it knows is in `history`.
 
     `rng` comes from the search's seed and the trial's number. When the network proposed was trained before, `propose`
     is called again with the same `rng`, so a proposal must depend on it. Raises nothing for NaN or missing values.
+
+    One that cannot work with every space or objective may have a second method, ``check(space, objectives) -> None``:
+    it is called before anything is trained and raises ConfigError, in one sentence that says what to do instead.
     """
 
     def propose(self, history: History, rng: random.Random) -> Architecture | Score:

@@ -84,7 +84,7 @@ def _state(state: TrialState) -> State:
 
 def create_study(storage: JournalStorage, name: str, objectives: Sequence[Objective]) -> None:
     """A study that knows the directions and names of its objectives."""
-    with _quiet():
+    with quiet():
         study = optuna.create_study(
             storage=storage, study_name=name, directions=[objective.direction for objective in objectives]
         )
@@ -104,10 +104,10 @@ def load_study(folder: Path, storage: JournalStorage) -> tuple[int, tuple[Object
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna announces every study on the terminal and calls metric names experimental, as it has since 3.2."""
+def quiet() -> Iterator[None]:
+    """Optuna announces every study, warns of its own fall-backs, and calls parts of itself experimental for years."""
     before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)

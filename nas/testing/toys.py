@@ -6,7 +6,8 @@ import math
 import random
 from dataclasses import replace
 
-from nas.controller.history import Direction, History, Objective, State, Trial
+from nas.controller.history import Direction, History, Limit, Objective, State, Strategy, Trial
+from nas.controller.propose import Proposal, Proposer
 from nas.space.architecture import Architecture
 from nas.space.graph import Choice, Element, Signature, Traits, chain, choice, dense_cell, graph, repeat, subset
 from nas.space.space import Space
@@ -84,7 +85,39 @@ def histories(space: Space) -> dict[str, History]:
     }
     made["no budget"] = replace(made["mixed"], budget=None)
     made["spent budget"] = replace(made["mixed"], budget=1)
+    made["two objectives"] = with_cost(made["thirty complete"])
+    made["two objectives, mixed"] = with_cost(made["mixed"])
+    made["limited"] = replace(made["mixed"], measure=cost, limits=(Limit("cost", 3.0),))
+    made["a limit that nothing meets"] = replace(made["mixed"], measure=cost, limits=(Limit("cost", -1.0),))
     return made
+
+
+def searched(strategy: Strategy, space: Space, trials: int, *, seed: int = 0, base: History | None = None) -> History:
+    """What a search of so many trials leaves, one after the other, each with its `worth` as its value."""
+    past = base or replace(history(space, []), budget=trials)
+    proposer = Proposer(space, ("toy", strategy), seed, (trial.digest for trial in past.trials))
+    for number in range(len(past.trials), trials):
+        found = proposer.propose(past)
+        if not isinstance(found, Proposal):
+            break
+        made, values = found.architecture, (worth(found.architecture), cost(found.architecture)["cost"])
+        ended = Trial(number, "complete", made, made.digest, values[: len(past.objectives)], source=found.source)
+        past = replace(past, trials=[*past.trials, ended])
+    return past
+
+
+def with_cost(history: History) -> History:
+    """The same with a second objective, a small `cost`."""
+    trials = [
+        replace(trial, values=(*trial.values, cost(trial.architecture)["cost"])) if trial.values else trial
+        for trial in history.trials
+    ]
+    return replace(history, trials=trials, objectives=(*history.objectives, Objective("cost", "cost", "minimize")))
+
+
+def cost(made: Architecture) -> dict[str, float]:
+    """What is known before training: how many decisions took a filter, which is at odds with `worth`."""
+    return {"cost": float(sum(option in ("conv1", "conv3", "deep", "filter") for option in made.decisions.values()))}
 
 
 def worth(made: Architecture) -> float:

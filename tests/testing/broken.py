@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from nas.controller.history import History
+from nas.errors import ConfigError
 from nas.plugin.hooks import hookimpl
 from nas.plugin.registry import Blocks, Registrar
 from nas.space.architecture import Architecture
 from nas.space.graph import Graph, chain, choice
 from nas.space.ports import Port, TaskInfo
+from nas.space.space import Space
 from nas.train.task import Arrays, ArrayTask
 
 count = itertools.count()
@@ -182,11 +184,26 @@ class Elsewhere:
         return replace(made, decisions=dict(made.decisions) | {"unheard of": 1})
 
 
+class Careful:
+    def propose(self, history: History, rng: random.Random) -> Architecture:
+        return history.space.sample(rng)
+
+
 class Vandal:
     def propose(self, history: History, rng: random.Random) -> Architecture:
         if isinstance(history.trials, list) and history.trials:
             history.trials.pop()
         return history.space.sample(rng)
+
+
+class Startled(Careful):
+    def check(self, space: Space, objectives: object) -> None:
+        raise ValueError("expected anything but this")
+
+
+class Choosy(Careful):
+    def check(self, space: Space, objectives: object) -> None:
+        raise ConfigError(f"expected another space, got {space.name!r}")
 
 
 def arrays(x: np.ndarray, y: np.ndarray) -> Arrays:  # type: ignore[type-arg]
@@ -243,6 +260,8 @@ def nas_register(registry: Registrar) -> None:
         "proposals_are_in_the_space__careless": Careless,
         "proposals_are_in_the_space__elsewhere": Elsewhere,
         "leaves_the_history_alone__pops": Vandal,
+        "refuses_in_a_sentence__startled": Startled,
+        "refuses_in_a_sentence__choosy": Choosy,
     }.items():
         registry.strategy(name, _maker(strategy), summary="x")
     registry.objective("objective_names_a_metric__none", "", direction="maximize", summary="x")

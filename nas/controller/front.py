@@ -1,0 +1,124 @@
+"""Several objectives: who dominates whom, the front, and how much of the space of values it covers.
+
+Points are lists of costs: every objective turned so that less is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nas.controller.history import History, Trial
+
+Point = Sequence[float]
+
+FIRST = 10
+"""Complete trials whose worst values are the reference of the hypervolume: a fifth of a search of fifty."""
+
+
+def costs(history: History, trials: Sequence[Trial]) -> list[tuple[float, ...]]:
+    """The values of trials that have them, turned so that less is better."""
+    signs = [-objective.sign for objective in history.objectives]
+    return [tuple(sign * value for sign, value in zip(signs, trial.values or (), strict=True)) for trial in trials]
+
+
+def front(history: History) -> list[Trial]:
+    """The complete trials that no other dominates, by number; of equal ones all."""
+    complete = history.complete
+    return [trial for trial, rank in zip(complete, ranks(costs(history, complete)), strict=True) if rank == 0]
+
+
+def reference_point(history: History) -> tuple[float, ...] | None:
+    """The worst cost in each objective among the first `FIRST` complete trials; None until there are so many.
+
+    It does not move after that, so that hypervolumes of one search can be compared with one another.
+    """
+    first = costs(history, history.complete[:FIRST])
+    return tuple(map(max, zip(*first, strict=True))) if len(first) == FIRST else None
+
+
+def hypervolume_of(history: History) -> float | None:
+    """What the front covers of the space below the `reference_point`; None while there is no such point."""
+    reference = reference_point(history)
+    return None if reference is None else hypervolume(costs(history, history.complete), reference)
+
+
+def dominates(one: Point, other: Point) -> bool:
+    """Whether `one` is nowhere worse and somewhere better."""
+    return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
+
+
+def ranks(points: Sequence[Point]) -> list[int]:
+    """0 for those that no other dominates, 1 for those that only these dominate, and so on (Deb et al. 2002)."""
+    found = [-1] * len(points)
+    left, rank = list(range(len(points))), 0
+    while left:
+        best = [i for i in left if not any(dominates(points[j], points[i]) for j in left)]
+        for i in best:
+            found[i] = rank
+        left = [i for i in left if found[i] < 0]
+        rank += 1
+    return found
+
+
+def crowding(points: Sequence[Point]) -> list[float]:
+    """How far apart the neighbours of each point of one front are, relative to its extent; inf at its ends."""
+    found = [0.0] * len(points)
+    for axis in range(len(points[0]) if points else 0):
+        ordered = sorted(range(len(points)), key=lambda i: points[i][axis])
+        extent = points[ordered[-1]][axis] - points[ordered[0]][axis]
+        found[ordered[0]] = found[ordered[-1]] = math.inf
+        for before, i, after in zip(ordered, ordered[1:], ordered[2:], strict=False):
+            found[i] += (points[after][axis] - points[before][axis]) / extent if extent else 0.0
+    return found
+
+
+def order(points: Sequence[Point]) -> list[int]:
+    """The numbers of the points from best to worst: by rank, then where their own front is least crowded."""
+    rank = ranks(points)
+    lonely = [0.0] * len(points)
+    for level in set(rank):
+        members = [i for i, r in enumerate(rank) if r == level]
+        for i, distance in zip(members, crowding([points[i] for i in members]), strict=True):
+            lonely[i] = distance
+    return sorted(range(len(points)), key=lambda i: (rank[i], -lonely[i], i))
+
+
+def hypervolume(points: Sequence[Sequence[float]], reference: Sequence[float]) -> float:
+    """The volume that `points` dominate, bounded by `reference`; exact, in any number of dimensions.
+
+    Less is better in every dimension. Points that are not better than the reference in all dimensions, or not finite,
+    add nothing. By slicing along the last dimension: with n points on the front O(n log n) in two, O(n^2 log n) in
+    three (While et al., IEEE TEC 2006).
+
+    >>> hypervolume([(0, 1), (1, 0)], (2, 2))
+    3.0
+    """
+    inside = [tuple(p) for p in points if all(x < r for x, r in zip(p, reference, strict=True))]
+    return _volume([point for point in inside if all(map(math.isfinite, point))], tuple(reference))
+
+
+def _volume(points: list[tuple[float, ...]], reference: tuple[float, ...]) -> float:
+    if not points:
+        return 0.0
+    if len(reference) == 1:
+        return float(reference[0] - min(points)[0])
+    points = sorted(points, key=lambda point: point[-1])
+    if len(reference) == 2:
+        return _area(points, reference)
+    total, slab = 0.0, list[tuple[float, ...]]()
+    for point, above in zip(points, [*(p[-1] for p in points[1:]), reference[-1]], strict=True):
+        if not any(all(a <= b for a, b in zip(other, point[:-1], strict=True)) for other in slab):
+            slab = [other for other in slab if not dominates(point[:-1], other)] + [point[:-1]]
+        total += _volume(slab, reference[:-1]) * (above - point[-1]) if above > point[-1] else 0.0
+    return total
+
+
+def _area(points: list[tuple[float, ...]], reference: tuple[float, ...]) -> float:
+    """Of points sorted by their second coordinate: one step of a staircase after the other."""
+    total, left = 0.0, reference[0]
+    for x, y in points:
+        if x < left:
+            total += (left - x) * (reference[1] - y)
+            left = x
+    return total
