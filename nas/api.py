@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
+import random
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.config import DEFAULT_EXPORTER, SearchConfig, parse_duration, write_json
-from nas.controller.history import History, Objective, Trial, check_strategy
+from nas.controller.history import History, Limit, Measure, Objective, Trial, check_strategy
+from nas.controller.limits import check_meetable, parse_limit
 from nas.errors import ConfigError, LedgerError
 from nas.plugin.build import build_space, build_strategy
 from nas.plugin.manager import Manager, create_manager
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from nas.runner.spec import WorkerSpec
     from nas.train.task import Task
 
+LATENCY = "latency_ms"
 BEST = "best"
 """The folder of a run that holds its exported winner."""
 
@@ -98,6 +101,16 @@ class Parts:
     task: Task
     space: Space
     objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...] = ()
+
+    @cached_property
+    def measure(self) -> Measure:
+        """Settles a candidate's shapes on the meta device; what it costs, or CandidateError."""
+        from nas.model.measure import Measuring
+
+        latency = any(limit.metric == LATENCY for limit in self.limits)
+        threads = max(1, int(self.config.cpus_per_trial))
+        return Measuring(self.task.info, self.manager.registry, latency=latency, threads=threads)
 
 
 def search(
@@ -119,6 +132,8 @@ def search(
     begun = clock.monotonic()
     parts = assemble(_absolute(SearchConfig.parse({"space": space, "task": task, **options})))
     _check_start(parts)
+    if parts.limits:
+        check_meetable(parts.space, parts.limits, parts.measure, random.Random(parts.config.seed))
     folder = Path(out) if out is not None else default_folder(parts.config)
     from nas.controller.ledger import Ledger
 
@@ -171,7 +186,8 @@ def load_run(folder: str | Path) -> Run:
     from nas.controller.ledger import Ledger
 
     space = build_space(create_manager(config.plugins).registry, config.space, _stored_info(record))
-    return Run(folder, config, Ledger.read(folder, space, budget=config.budget))
+    history = Ledger.read(folder, space, budget=config.budget)
+    return Run(folder, config, replace(history, limits=tuple(map(parse_limit, config.limits))))
 
 
 def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = DEFAULT_EXPORTER) -> list[Path]:
@@ -196,6 +212,8 @@ def assemble(config: SearchConfig) -> Parts:
         registry.get("scheduler", parse_spec(config.scheduler)[0])
     for name in config.objectives:
         registry.get("objective", name)
+    if len(set(config.objectives)) < len(config.objectives):
+        raise ConfigError(f"expected each objective once, got {', '.join(config.objectives)}")
     Recipe.parse(config.recipe)
     task = open_task(registry, config.task)
     recipe = Recipe.parse(config.recipe, task.info)
@@ -203,7 +221,8 @@ def assemble(config: SearchConfig) -> Parts:
     names = config.objectives or (usual_objective(task),)
     whole = config.model_copy(update={"objectives": names, "recipe": recipe.model_dump(mode="json")})
     objectives = tuple(_objective(manager, name) for name in names)
-    return Parts(whole, manager, task, build_space(registry, config.space, task.info), objectives)
+    space = build_space(registry, config.space, task.info)
+    return Parts(whole, manager, task, space, objectives, tuple(map(parse_limit, config.limits)))
 
 
 def default_folder(config: SearchConfig) -> Path:
@@ -233,7 +252,8 @@ def _drive(
     controller = Controller(
         ledger=ledger,
         strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
-        check=_checker(parts),
+        check=parts.measure,
+        limits=parts.limits,
         budget=config.budget,
         deadline=deadline,
         seed=config.seed,
@@ -242,7 +262,7 @@ def _drive(
         watcher=watch,
     )
     controller.begin()
-    done = _runner(parts)(controller, _worker(folder, config))
+    done = _runner(parts)(controller, _worker(folder, parts))
     run = Run(folder, config, controller.history, done.reason)
     if run.best is not None and not run.results:
         _export(run, parts, folder / BEST, DEFAULT_EXPORTER)
@@ -267,10 +287,12 @@ def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
     return partial(run_ray, resources=resources, scheduler=scheduler)
 
 
-def _worker(folder: Path, config: SearchConfig) -> WorkerSpec:
+def _worker(folder: Path, parts: Parts) -> WorkerSpec:
     from nas.runner.spec import WorkerSpec
 
-    return WorkerSpec(config=_worker_config(folder, config))
+    wanted = any(objective.metric == LATENCY for objective in parts.objectives)
+    known = any(limit.metric == LATENCY for limit in parts.limits)
+    return WorkerSpec(config={**_worker_config(folder, parts.config), "latency": wanted and not known})
 
 
 def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
@@ -284,18 +306,6 @@ def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
         "threads": max(1, int(config.cpus_per_trial)),
         "device": "auto" if config.gpus_per_trial or config.runner == "local" else "cpu",
     }
-
-
-def _checker(parts: Parts) -> Callable[[Architecture], Mapping[str, float]]:
-    """Settles a candidate's shapes on the meta device; what it costs, or CandidateError."""
-
-    def check(architecture: Architecture) -> Mapping[str, float]:
-        from nas.model import blueprint
-
-        costs = blueprint(architecture, parts.task.info, parts.manager.registry).costs
-        return {"params": float(costs.params), "flops": float(costs.flops)}
-
-    return check
 
 
 def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:

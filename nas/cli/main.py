@@ -61,6 +61,13 @@ def _search_options(command: Any) -> Any:
         click.option(
             "--objective", "objectives", multiple=True, metavar="NAME", help="What to improve [the task's own]."
         ),
+        click.option(
+            "--limit",
+            "limits",
+            multiple=True,
+            metavar="LIMIT",
+            help="Train nothing beyond it, as 'params<=1e6', 'flops<=50M' or 'latency_ms<=5'; may be given often.",
+        ),
         click.option("--epochs", type=int, help="Epochs of each trial."),
         click.option("--recipe", metavar="K=V,..", help="Other settings of the training, as lr=0.1,batch_size=64."),
         click.option("--seed", type=int, help="Seed of everything random [0]."),

@@ -11,10 +11,11 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nas.controller.history import History, Measure, Score, State, Strategy, Trial
+from nas.controller.history import History, Limit, Measure, Score, State, Strategy, Trial
 from nas.controller.job import TIME_UP, Done, Job, Wait
 from nas.controller.ledger import Ledger
 from nas.controller.propose import Proposal, Proposer
@@ -48,6 +49,8 @@ class Controller:
     deadline: the `time.monotonic` at which the search is over; None for no limit.
     seed: of the strategy, and of every training: one architecture trains alike whenever its turn comes.
     reference: an architecture to train before all others.
+    check: gives what is known of a candidate before training, or raises CandidateError to refuse it.
+    limits: what is outside of one is refused, too.
     observers: the hooks of the plugins.
     """
 
@@ -61,6 +64,7 @@ class Controller:
         deadline: float | None = None,
         seed: int = 0,
         reference: Architecture | None = None,
+        limits: Sequence[Limit] = (),
         observers: pluggy.HookRelay | None = None,
         watcher: Watcher | None = None,
     ) -> None:
@@ -69,6 +73,7 @@ class Controller:
         self.deadline = deadline
         self.seed = seed
         self._check = check
+        self._limits = tuple(limits)
         self._observers = observers
         self._watcher = watcher
         known = (trial.digest for trial in ledger.trials)
@@ -80,7 +85,7 @@ class Controller:
     @property
     def history(self) -> History:
         """All trials as they are now."""
-        return self.ledger.history(self.budget)
+        return replace(self.ledger.history(self.budget), measure=self._check, limits=self._limits)
 
     @property
     def seconds_left(self) -> float:
@@ -142,14 +147,16 @@ class Controller:
             metrics = self._check(proposal.architecture)
         except CandidateError as error:
             return self._refuse(proposal, str(error))
+        if broken := [str(limit) for limit in self._limits if not limit.met(metrics)]:
+            return self._refuse(proposal, f"it breaks the limit {' and '.join(broken)}", metrics)
         self._refusals.clear()
         self._accepted += 1
         trial = self.ledger.start(proposal.architecture, source=proposal.source, metrics=metrics)
         self._show(trial)
         return Job(trial.number, trial.architecture, self.seed)
 
-    def _refuse(self, proposal: Proposal, reason: str) -> Wait | Done:
-        trial = self.ledger.refuse(proposal.architecture, source=proposal.source, reason=reason)
+    def _refuse(self, proposal: Proposal, reason: str, metrics: Mapping[str, float] | None = None) -> Wait | Done:
+        trial = self.ledger.refuse(proposal.architecture, source=proposal.source, reason=reason, metrics=metrics)
         self._tell("nas_trial_finished", trial=trial, history=self.history)
         self._show(trial)
         self._refusals[reason] += 1

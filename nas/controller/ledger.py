@@ -137,10 +137,12 @@ class Ledger:
         trial = Trial(len(self.trials), "running", architecture, architecture.digest, source=source)
         return self._append(replace(trial, metrics=dict(metrics or {})))
 
-    def refuse(self, architecture: Architecture, *, source: str = "", reason: str) -> Trial:
-        """A trial that was refused before any training, with the reason."""
+    def refuse(
+        self, architecture: Architecture, *, source: str = "", reason: str, metrics: Mapping[str, float] | None = None
+    ) -> Trial:
+        """A trial that was refused before any training, with the reason; `metrics` are what is known of it."""
         trial = Trial(len(self.trials), "refused", architecture, architecture.digest, source=source, reason=reason)
-        return self._append(trial)
+        return self._append(replace(trial, metrics=dict(metrics or {})))
 
     def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
         """One epoch of a running trial; an epoch that comes again replaces itself and all after it."""

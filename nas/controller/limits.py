@@ -12,6 +12,8 @@ from nas.errors import CandidateError, ConfigError, UnknownNameError
 from nas.space.architecture import Architecture
 from nas.space.space import Space
 
+QUANTITIES = ("flops", "latency_ms", "params")
+"""What is known of a candidate before training, if it is asked for."""
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 REDRAWS = 20
 """Draws before a candidate is mended: where a twentieth of a space is allowed, two of three need no mending."""
@@ -23,10 +25,10 @@ SAMPLED, DESCENDED = 40, 120
 _WRITTEN = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=)\s*([-+]?[\d._]+(?:[eE][-+]?\d+)?)\s*([kMGT]?)\s*")
 
 
-def parse_limit(text: str, known: Iterable[str]) -> Limit:
+def parse_limit(text: str, known: Sequence[str] = QUANTITIES) -> Limit:
     """``"params<=1e6"`` or ``"flops <= 50M"``; raises ConfigError for another form or an unknown quantity.
 
-    >>> parse_limit("flops<=50M", ["flops", "params"])
+    >>> parse_limit("flops<=50M")
     Limit(metric='flops', bound=50000000.0, least=False)
     """
     found = _WRITTEN.fullmatch(text)
@@ -36,8 +38,8 @@ def parse_limit(text: str, known: Iterable[str]) -> Limit:
         number = math.nan
     if found is None or not math.isfinite(number):
         raise ConfigError(f"expected a limit like 'params<=1e6' or 'flops<=50M', got {text!r}")
-    if found[1] not in (names := list(known)):
-        raise UnknownNameError("quantity of a limit", found[1], names)
+    if found[1] not in known:
+        raise UnknownNameError("quantity of a limit", found[1], known)
     return Limit(found[1], number, found[2] == ">=")
 
 

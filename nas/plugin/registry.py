@@ -208,7 +208,15 @@ class Registrar:
     def objective(
         self, name: str, metric: str, *, direction: Literal["maximize", "minimize"], summary: str = ""
     ) -> None:
-        """An objective: the metric of a trained candidate that is to be made large or small."""
+        """An objective: the metric of a trained candidate that is to be made large or small.
+
+        Raises PluginError for any other direction than these two.
+        """
+        if direction not in ("maximize", "minimize"):
+            raise PluginError(
+                f"objective {name!r} of plugin {self.owner!r}: expected direction 'maximize' or 'minimize', "
+                f"got {direction!r}"
+            )
         self._add("objective", name, str, summary, metric=metric, direction=direction)
 
     def proxy(self, name: str, target: Target, *, summary: str = "") -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from nas.errors import TrainingError
 from nas.model import Blueprint, Normalize, Units, blueprint
+from nas.model.measure import latency_ms
 from nas.plugin.manager import create_manager
 from nas.plugin.registry import Registry
 from nas.space.architecture import Architecture
@@ -64,12 +65,14 @@ class Worker:
     """Trains candidates, one after the other, in one process.
 
     config: ``plugins`` (files), ``task``, ``recipe``, ``seed`` (of the search), ``run`` (its folder), ``threads``, and
-        ``device``: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one.
+        ``device``: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one; with ``latency`` true every epoch's metrics
+        have ``latency_ms``, the time of a forward pass of one example on that device.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         torch.set_num_threads(config["threads"])
         self.run = str(config["run"])
+        self.latency = bool(config.get("latency", False))
         self.device = choose_device(config["device"])
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
@@ -111,10 +114,12 @@ class Worker:
         plan = self.blueprint(Architecture.from_dict(job["architecture"]))
         torch.manual_seed(stream(job["seed"], "weights"))
         network = plan.build()
-        facts = {"params": plan.costs.params, "flops": plan.costs.flops}
+        facts: Metrics = {"params": plan.costs.params, "flops": plan.costs.flops}
         if self.start is not None:
             facts["inherited"] = inherit(network, plan, self.start)
         network = faster_layout(network.to(self.device), self.validation)
+        if self.latency:  # it is the same for every weight, and a trial that is stopped early shall have it, too
+            facts["latency_ms"] = latency_ms(network, self.validation.batch(torch.arange(1))[0])
         epochs = train(
             network,
             self.data,

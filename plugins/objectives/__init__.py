@@ -27,5 +27,7 @@ def nas_register(registry: Registrar) -> None:
         ("val_mae", "Mean absolute error of values on the validation examples."),
         ("params", "Number of weights to learn."),
         ("flops", "Floating-point operations of one example's forward pass."),
+        ("latency_ms", "Milliseconds of one example's forward pass where it is trained, or before it under a limit."),
+        ("seconds", "Seconds of the training."),
     ):
         registry.objective(name, name, direction="minimize", summary=summary)

@@ -204,3 +204,21 @@ def test_a_space_of_an_unknown_block_is_answered_with_the_nearest(registry: Regi
     registry.add(registrar.entries)
     with pytest.raises(UnknownNameError, match="unknown block 'convv'; did you mean 'conv'"):
         build_space(registry, "s", IMAGE)
+
+
+@pytest.mark.parametrize("direction", ["", "up", None])
+def test_an_objective_needs_a_direction(direction: Any) -> None:
+    with pytest.raises(
+        PluginError, match="'odd' of plugin 'test': expected direction 'maximize' or 'minimize'"
+    ):
+        registered(lambda r: r.objective("odd", "val_loss", direction=direction))
+
+
+def test_a_bare_word_is_the_first_option() -> None:
+    entry = registered(lambda r: r.strategy("s", lambda *, width=1, **more: (width, more))).get("strategy", "s")
+    assert entry.build(**parse_spec("s:7,depth=2")[1]) == (7, {"depth": 2})
+    with pytest.raises(ConfigError, match="strategy 's': expected option 'width' once, got 7 beside it"):
+        entry.build(**parse_spec("s:7,width=2")[1])
+    bare = registered(lambda r: r.strategy("s", lambda: None)).get("strategy", "s")
+    with pytest.raises(ConfigError, match="strategy 's' takes no options, got 7"):
+        bare.build(**parse_spec("s:7")[1])

@@ -1,0 +1,39 @@
+"""Limits and objectives in whole searches, in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nas
+
+SMALL: dict[str, Any] = {"task": "digits", "epochs": 1, "runner": "local", "recipe": {"val_fraction": 0.8}}
+
+
+@pytest.mark.slow
+def test_limits_hold_and_are_kept_by_resume(tmp_path: Path) -> None:
+    limits = ["params<=25k", "flops<=10M"]
+    options = {**SMALL, "limits": limits, "strategy": "mutation", "reference": False}
+    run = nas.search("cell_cnn:channels=8,cells=1", trials=2, out=tmp_path / "run", **options)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["limits"] == limits
+    run = nas.resume(tmp_path / "run", trials=2)
+    trained = [trial for trial in run.trials if trial.state != "refused"]
+    assert len(trained) == 4
+    assert all(trial.metrics["params"] <= 25_000 for trial in trained)
+    assert all(trial.reason.startswith("it breaks the limit") for trial in run.trials if trial.state == "refused")
+
+
+@pytest.mark.slow
+def test_latency_is_measured_on_the_worker_or_before_under_a_limit(tmp_path: Path) -> None:
+    options = {**SMALL, "objectives": ["val_accuracy", "latency_ms"], "strategy": "nsga2"}
+    run = nas.search("cell_cnn:channels=8,cells=1", trials=2, out=tmp_path / "free", **options)
+    assert all(trial.values and trial.values[1] > 0 for trial in run.trials)
+    assert all(trial.curve[-1]["latency_ms"] == trial.values[1] for trial in run.trials if trial.values)
+    run = nas.search(
+        "cell_cnn:channels=8,cells=1", trials=2, out=tmp_path / "limited", limits=["latency_ms<=10000"], **options
+    )
+    assert all("latency_ms" not in trial.curve[-1] for trial in run.trials)
+    assert all(trial.values and trial.metrics["latency_ms"] == trial.values[1] for trial in run.trials)
