@@ -15,6 +15,7 @@ from rich.text import Text
 
 from nas.api import Run
 from nas.config import SearchConfig
+from nas.controller.front import front, hypervolume_of, reference_values
 from nas.controller.history import Trial
 from nas.errors import LedgerError, NasError
 from nas.plugin.build import build_space
@@ -61,8 +62,32 @@ def run_record(run: Run) -> dict[str, Any]:
         "folder": str(run.folder),
         "config": run.config.model_dump(mode="json"),
         "best": best,
+        **_front_record(run),
         "trials": [trial_record(run, trial) for trial in run.trials],
     }
+
+
+def _front_record(run: Run) -> dict[str, Any]:
+    """The front, for several objectives: numbers of trials, what they cover, and of which space."""
+    if len(run.history.objectives) == 1:
+        return {}
+    return {
+        "front": [trial.number for trial in front(run.history)],
+        "hypervolume": hypervolume_of(run.history),
+        "reference": reference_values(run.history),
+    }
+
+
+def front_table(run: Run) -> Table:
+    """The trials that none is better than in everything, the best in the first objective first."""
+    names = [objective.name for objective in run.history.objectives]
+    covered = hypervolume_of(run.history)
+    said = "" if covered is None else f", hypervolume {number(covered)}"
+    table = Table("trial", *names, "params", "digest", title=f"front{said}")
+    for trial in sorted(front(run.history), key=run.history.score, reverse=True):
+        values = map(number, trial.values or ())
+        table.add_row(str(trial.number), *values, _count(trial.metrics.get("params")), trial.digest[:12])
+    return table
 
 
 def one_trial(run: Run, wanted: int) -> dict[str, Any]:
@@ -90,13 +115,15 @@ def trial_table(record: dict[str, Any]) -> RenderableType:
 
 
 def run_table(run: Run) -> RenderableType:
-    """A run for people: all trials, the best one marked."""
+    """A run for people: all trials, the best one marked, and with several objectives those on the front."""
     names = [objective.name for objective in run.history.objectives]
     table = Table(
         "", "trial", "state", *names, "params", "seconds", "source", "digest", "reason", title=str(run.folder)
     )
+    others = {trial.number for trial in front(run.history)} if len(names) > 1 else set()
     for trial in run.trials:
         mark = "★" if run.best is not None and trial.number == run.best.number else ""
+        mark = mark or ("◆" if trial.number in others else "")
         values = trial.values or [None] * len(names)
         state = Text(trial.state, STATE_STYLE[trial.state])
         table.add_row(
@@ -127,7 +154,8 @@ def summary(run: Run) -> RenderableType:
     facts.add_row("files", str(run.folder / "best") if run.results else "not exported yet")
     if run.results:
         facts.add_row("load it with", Text(load_line(run.folder / "best"), "bold"))
-    return Panel(Group(*lines, facts), title=str(run.folder))
+    fronts = [front_table(run)] if len(run.history.objectives) > 1 else []
+    return Panel(Group(*lines, facts, *fronts), title=str(run.folder))
 
 
 def _test_metrics(run: Run) -> dict[str, float]:

@@ -12,6 +12,8 @@ from nas.controller.history import History, Trial
 
 Point = Sequence[float]
 
+HYPERVOLUME = "hypervolume"
+"""The metric of a trial that says what the front covered when it ended."""
 FIRST = 10
 """Complete trials whose worst values are the reference of the hypervolume: a fifth of a search of fifty."""
 
@@ -25,7 +27,12 @@ def costs(history: History, trials: Sequence[Trial]) -> list[tuple[float, ...]]:
 def front(history: History) -> list[Trial]:
     """The complete trials that no other dominates, by number; of equal ones all."""
     complete = history.complete
-    return [trial for trial, rank in zip(complete, ranks(costs(history, complete)), strict=True) if rank == 0]
+    points = costs(history, complete)
+    found: list[int] = []
+    for i in sorted(range(len(points)), key=points.__getitem__):  # what dominates a point comes before it
+        if not _dominated(points[i], [points[j] for j in found]):
+            found.append(i)
+    return [complete[i] for i in sorted(found)]
 
 
 def reference_point(history: History) -> tuple[float, ...] | None:
@@ -35,6 +42,14 @@ def reference_point(history: History) -> tuple[float, ...] | None:
     """
     first = costs(history, history.complete[:FIRST])
     return tuple(map(max, zip(*first, strict=True))) if len(first) == FIRST else None
+
+
+def reference_values(history: History) -> list[float] | None:
+    """The `reference_point` as values of the objectives, for people."""
+    point = reference_point(history)
+    if point is None:
+        return None
+    return [-objective.sign * cost for objective, cost in zip(history.objectives, point, strict=True)]
 
 
 def hypervolume_of(history: History) -> float | None:
@@ -49,16 +64,22 @@ def dominates(one: Point, other: Point) -> bool:
 
 
 def ranks(points: Sequence[Point]) -> list[int]:
-    """0 for those that no other dominates, 1 for those that only these dominate, and so on (Deb et al. 2002)."""
-    found = [-1] * len(points)
-    left, rank = list(range(len(points))), 0
-    while left:
-        best = [i for i in left if not any(dominates(points[j], points[i]) for j in left)]
-        for i in best:
-            found[i] = rank
-        left = [i for i in left if found[i] < 0]
-        rank += 1
+    """0 for those that no other dominates, 1 for those that only these dominate, and so on (Deb et al. 2002).
+
+    In lexical order a point comes after all that dominate it (Zhang et al., IEEE TEC 2015).
+    """
+    found, fronts = [0] * len(points), list[list[Point]]()
+    for i in sorted(range(len(points)), key=lambda i: tuple(points[i])):
+        rank = next((r for r, members in enumerate(fronts) if not _dominated(points[i], members)), len(fronts))
+        if rank == len(fronts):
+            fronts.append([])
+        fronts[rank].append(points[i])
+        found[i] = rank
     return found
+
+
+def _dominated(point: Point, by: Sequence[Point]) -> bool:
+    return any(dominates(other, point) for other in by)
 
 
 def crowding(points: Sequence[Point]) -> list[float]:

@@ -1,5 +1,8 @@
 """The record of a search: an Optuna study in a journal file, so that Optuna's dashboard and plots open it as it is.
 
+With several objectives the study's attributes hold the ``front`` (numbers of trials) and the ``reference`` of the
+hypervolume, and each trial's metrics the ``hypervolume`` that was covered when it ended.
+
 A trial costs one write when it starts, one an epoch and one at its end; the last waits for the disk, so that a result
 is safe before anyone sees it. Strategies and people see the trials kept in memory: the study is read once.
 """
@@ -18,6 +21,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
 from optuna.trial import create_trial
 
+from nas.controller.front import HYPERVOLUME, front, hypervolume_of, reference_values
 from nas.controller.history import History, Objective, State, Trial
 from nas.controller.journal import Journal, repair
 from nas.controller.lock import RunLock
@@ -168,11 +172,25 @@ class Ledger:
         if values is not None and len(values) != len(self.objectives):
             raise LedgerError(f"trial {number}: expected {len(self.objectives)} values, got {len(values)}")
         ended = replace(trial, state=state, values=None if values is None else tuple(values), reason=reason)
+        if len(self.objectives) > 1:
+            ended = self._with_front(ended)
         with self._journal.together():
             for key, value in outcome(ended).items():
                 self._storage.set_trial_user_attr(self._ids[number], key, value)
             self._storage.set_trial_state_values(self._ids[number], STATES[state], ended.values)
         return self._replace(ended)
+
+    def _with_front(self, ended: Trial) -> Trial:
+        """The trial with the hypervolume that is covered now; the study has the front and the reference point."""
+        after = [ended if trial.number == ended.number else trial for trial in self.trials]
+        history = History(self.space, self.objectives, after)
+        best = front(history)
+        said = {"front": [trial.number for trial in best], "reference": reference_values(history)}
+        with self._journal.hurried():
+            for key, value in said.items():
+                self._storage.set_study_user_attr(self._study, key, value)
+        covered = hypervolume_of(history)
+        return ended if covered is None else replace(ended, metrics={**ended.metrics, HYPERVOLUME: covered})
 
     def close(self) -> None:
         """Gives the folder back; the ledger can still be read."""

@@ -14,8 +14,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from nas.controller.front import hypervolume, hypervolume_of
 from nas.controller.history import Objective
-from nas.controller.ledger import Ledger
+from nas.controller.ledger import FILE, Ledger
 from nas.errors import LedgerError
 from nas.space.space import Space
 
@@ -282,3 +283,26 @@ def test_what_a_trial_writes_does_not_grow(ledger: Ledger, space: Space) -> None
     assert max(sizes) < 1.7 * min(sizes)
     assert max(len(line) for line in journal.read_bytes().splitlines()) < 4000
     assert all(json.loads(line) for line in journal.read_bytes().splitlines())
+
+
+def test_the_front_and_the_hypervolume_are_in_the_ledger(tmp_path: Path, space: Space) -> None:
+    size = Objective("size", "size", "minimize")
+    rng = random.Random(0)
+    values = [(float(rng.randrange(10)), float(rng.randrange(10))) for _ in range(14)]
+    with Ledger.create(tmp_path / "run", space, [SCORE, size]) as ledger:
+        for number, pair in enumerate(values):
+            ledger.start(space.sample(rng))
+            ledger.finish(number, "complete", pair)
+        found = ledger.history()
+    study = optuna.load_study(
+        study_name="run", storage=JournalStorage(JournalFileBackend(str(tmp_path / "run" / FILE)))
+    )
+    assert study.user_attrs["front"] == [trial.number for trial in study.best_trials]
+    score, worst = min(pair[0] for pair in values[:10]), max(pair[1] for pair in values[:10])
+    assert study.user_attrs["reference"] == [score, worst]
+    over_time = [trial.user_attrs.get("metrics", {}).get("hypervolume") for trial in study.trials]
+    assert over_time[:9] == [None] * 9, "there is no reference before the tenth"
+    assert over_time[9:] == sorted(over_time[9:])
+    assert over_time[9] == hypervolume([(-a, b) for a, b in values[:10]], (-score, worst))
+    assert over_time[13] == hypervolume([(-a, b) for a, b in values], (-score, worst)) == hypervolume_of(found)
+    assert Ledger.read(tmp_path / "run", space).trials[13].metrics["hypervolume"] == over_time[13]

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import nas
+from nas.cli.main import main
+from nas.controller.front import front
 
 SMALL: dict[str, Any] = {"task": "digits", "epochs": 1, "runner": "local", "recipe": {"val_fraction": 0.8}}
 
@@ -32,6 +35,13 @@ def test_latency_is_measured_on_the_worker_or_before_under_a_limit(tmp_path: Pat
     run = nas.search("cell_cnn:channels=8,cells=1", trials=2, out=tmp_path / "free", **options)
     assert all(trial.values and trial.values[1] > 0 for trial in run.trials)
     assert all(trial.curve[-1]["latency_ms"] == trial.values[1] for trial in run.trials if trial.values)
+    told = CliRunner().invoke(main, ["show", str(run.folder), "--json"])
+    record = json.loads(told.output)
+    assert record["front"] == [trial.number for trial in front(run.history)]
+    assert record["hypervolume"] is None
+    told = CliRunner().invoke(main, ["show", str(run.folder)])
+    assert "front" in told.output
+    assert "latency_ms" in told.output
     run = nas.search(
         "cell_cnn:channels=8,cells=1", trials=2, out=tmp_path / "limited", limits=["latency_ms<=10000"], **options
     )

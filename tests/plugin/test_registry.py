@@ -208,9 +208,7 @@ def test_a_space_of_an_unknown_block_is_answered_with_the_nearest(registry: Regi
 
 @pytest.mark.parametrize("direction", ["", "up", None])
 def test_an_objective_needs_a_direction(direction: Any) -> None:
-    with pytest.raises(
-        PluginError, match="'odd' of plugin 'test': expected direction 'maximize' or 'minimize'"
-    ):
+    with pytest.raises(PluginError, match="'odd' of plugin 'test': expected direction 'maximize' or 'minimize'"):
         registered(lambda r: r.objective("odd", "val_loss", direction=direction))
 
 
