@@ -280,11 +280,15 @@ def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
     from nas.runner.spec import Resources
 
     resources = Resources(config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address)
-    scheduler = None
-    if config.scheduler is not None:
-        name, options = parse_spec(config.scheduler)
-        scheduler = parts.manager.registry.get("scheduler", name).build(**options)
-    return partial(run_ray, resources=resources, scheduler=scheduler)
+    return partial(run_ray, resources=resources, scheduler=_scheduler(parts))
+
+
+def _scheduler(parts: Parts) -> Any:
+    """The scheduler of Ray Tune that the configuration names, None where it names none."""
+    if parts.config.scheduler is None:
+        return None
+    name, options = parse_spec(parts.config.scheduler)
+    return parts.manager.registry.get("scheduler", name).build(parts.config.recipe["epochs"], **options)
 
 
 def _worker(folder: Path, parts: Parts) -> WorkerSpec:
@@ -345,10 +349,16 @@ def _deadline(begun: float, seconds: float | None) -> float | None:
 
 
 def _check_start(parts: Parts) -> None:
-    """Raises ConfigError for weights that candidates cannot start with, and a strategy that cannot take this space."""
+    """Raises ConfigError for what cannot work together, before anything starts.
+
+    Weights that candidates cannot start with, a strategy that cannot take this space, a scheduler's wrong options.
+    """
     from nas.train.recipe import Recipe
     from nas.train.start import check_start
 
+    if parts.config.scheduler is not None and parts.config.runner == "local":
+        raise ConfigError(f"expected runner 'ray' for scheduler {parts.config.scheduler!r}, got 'local'; drop one")
+    _scheduler(parts)
     check_strategy(build_strategy(parts.manager.registry, parts.config.strategy), parts.space, parts.objectives)
     check_start(Recipe.parse(parts.config.recipe), parts.task)
 

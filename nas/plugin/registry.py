@@ -202,7 +202,11 @@ class Registrar:
         self._add("strategy", name, target, summary)
 
     def scheduler(self, name: str, target: Target, *, summary: str = "") -> None:
-        """A scheduler of Ray Tune: ``f(*, option=default, ...) -> TrialScheduler``."""
+        """A scheduler of Ray Tune: ``f(epochs, *, option=default, ...) -> TrialScheduler``.
+
+        `epochs` are those of a whole trial; Ray calls an epoch a `training_iteration`. It must stop trials, not pause
+        them; without a metric of its own it goes by the first objective.
+        """
         self._add("scheduler", name, target, summary)
 
     def objective(

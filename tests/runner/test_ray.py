@@ -18,6 +18,8 @@ from nas.controller.controller import Controller
 from nas.controller.history import History, Trial
 from nas.controller.job import Done
 from nas.errors import CandidateError, ConfigError, LedgerError, NasError, PluginError, SpaceError
+from nas.plugin.manager import create_manager
+from nas.plugin.registry import parse_spec
 from nas.runner.cluster import Cluster, starting
 from nas.runner.ray_runner import run_ray
 from nas.runner.spec import Resources, WorkerSpec
@@ -224,6 +226,23 @@ def test_what_schedulers_stop_is_recorded_as_stopped(search: Search) -> None:
     assert all(trial.values is not None and math.isfinite(trial.values[0]) for trial in stopped)
     best = max(trials, key=lambda trial: trial.architecture.decisions["size"])  # type: ignore[arg-type, return-value]
     assert best.state == "complete"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["asha:grace_period=1,reduction_factor=2", "median_stopping:min_samples_required=2"])
+def test_our_schedulers_stop_what_falls_behind(search: Search, spec: str) -> None:
+    name, options = parse_spec(spec)
+    scheduler = create_manager().registry.get("scheduler", name).build(4, **options)
+    controller, worker = search("work", sizes=100, budget=10, config={"epochs": 4})
+    assert run_ray(controller, worker, Resources(1), scheduler=scheduler).cause == "budget"
+    ends = {
+        trial.state: [t for t in controller.history.trials if t.state == trial.state]
+        for trial in controller.history.trials
+    }
+    assert set(ends) == {"stopped", "complete"}
+    assert all(trial.values == (trial.curve[-1]["score"],) for trial in ends["stopped"])
+    sizes = {state: [int(trial.values[0]) for trial in some if trial.values] for state, some in ends.items()}
+    assert sum(sizes["stopped"]) / len(sizes["stopped"]) < sum(sizes["complete"]) / len(sizes["complete"])
 
 
 def test_schedulers_that_pause_are_refused(search: Search) -> None:
