@@ -37,3 +37,9 @@ def build_strategy(registry: Registry, text: str) -> Any:
     """The strategy that ``"name:option=value,..."`` names."""
     name, options = parse_spec(text)
     return registry.get("strategy", name).build(**options)
+
+
+def build_table(registry: Registry, text: str) -> Any:
+    """The table that ``"name:option=value,..."`` names; raises UnknownNameError, ConfigError or SpaceError."""
+    name, options = parse_spec(text)
+    return registry.get("table", name).build(registry, **options)
