@@ -29,9 +29,8 @@ def columns(path: str, names: Iterable[str], table: str, source: str) -> Columns
 def present(path: str, table: str, source: str) -> Path:
     """The file that the user named, if it is there."""
     file = Path(path).expanduser()
-    if not path or not file.is_file():
-        named = f"{file} does not exist" if path else "no file is named"
-        raise ConfigError(f"table {table!r}: {named}; say {table}:path=FILE, where FILE is {source}")
+    if not file.is_file():
+        raise ConfigError(f"table {table!r}: {file} does not exist; name {source}")
     return file
 
 

@@ -30,7 +30,7 @@ PROXIES = ("naswot", "synflow", "logsynflow")
 SHORT, LONG = 12, 200
 
 
-def nas_bench_201(registry: Registry, *, path: str = "", signal: str = "val200", judge: str = "") -> Table:
+def nas_bench_201(registry: Registry, *, path: str, signal: str = "val200", judge: str = "") -> Table:
     """15,625 convolutional cells on CIFAR-10 (Dong & Yang, ICLR 2020).
 
     path: the file. signal: what a search sees, `val200` or `val12`. judge: what tells how good the best is, `test200`
