@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nas.controller.history import History, Trial
+from nas.controller.history import History, Objective, Trial
 
 Point = Sequence[float]
 
@@ -20,8 +20,12 @@ FIRST = 10
 
 def costs(history: History, trials: Sequence[Trial]) -> list[tuple[float, ...]]:
     """The values of trials that have them, turned so that less is better."""
-    signs = [-objective.sign for objective in history.objectives]
-    return [tuple(sign * value for sign, value in zip(signs, trial.values or (), strict=True)) for trial in trials]
+    return [turned(trial.values or (), history.objectives) for trial in trials]
+
+
+def turned(values: Sequence[float], objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """One value an objective, turned so that less is better."""
+    return tuple(-objective.sign * value for objective, value in zip(objectives, values, strict=True))
 
 
 def front(history: History) -> list[Trial]:

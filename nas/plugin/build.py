@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from inspect import Parameter
 from typing import Any
 
-from nas.errors import NasError, SpaceError
+from nas.errors import ConfigError, NasError, SpaceError
 from nas.plugin.registry import Registry, parse_spec
 from nas.space.graph import Graph
 from nas.space.ports import TaskInfo
@@ -37,3 +38,13 @@ def build_strategy(registry: Registry, text: str) -> Any:
     """The strategy that ``"name:option=value,..."`` names."""
     name, options = parse_spec(text)
     return registry.get("strategy", name).build(**options)
+
+
+def build_table(registry: Registry, text: str) -> Any:
+    """The table that ``"name:option=value,..."`` names; raises UnknownNameError, ConfigError or SpaceError."""
+    name, options = parse_spec(text)
+    entry = registry.get("table", name)
+    for option, default in entry.options().items():
+        if default is Parameter.empty and option not in options:
+            raise ConfigError(f"table {name!r} needs option {option!r}; give '{name}:{option}=...'")
+    return entry.build(registry, **options)

@@ -232,9 +232,9 @@ class Registrar:
         self._add("proxy", name, target, summary)
 
     def table(self, name: str, target: Target, *, summary: str = "") -> None:
-        """A table of trained architectures: ``f(blocks: Blocks, *, option=default, ...) -> Table``.
+        """A table of trained architectures: ``f(registry: Registry, *, option=default, ...) -> Table``.
 
-        An option called ``path`` names the file it is read from.
+        `build_space(registry, ...)` gives it its space. An option called ``path`` names the file it is read from.
         """
         self._add("table", name, target, summary)
 
