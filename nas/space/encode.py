@@ -5,37 +5,34 @@ from __future__ import annotations
 from collections import Counter
 
 from nas.space.architecture import Architecture
-from nas.space.flat import Value, flatten
-
-LENGTH = 3
-"""Blocks of the longest chain counted: a block, what it reads, and what that reads."""
+from nas.space.flat import flatten
 
 Chain = tuple[str, ...]
 
 
-def chains(architecture: Architecture, length: int = LENGTH) -> Counter[Chain]:
-    """How often every chain of at most `length` blocks, each feeding the next, stands in the simplified graph.
+def chains(architecture: Architecture) -> Counter[Chain]:
+    """How often every chain of one, two or three blocks, each feeding the next, stands in the simplified graph.
 
     Blocks are told apart by name and parameters; the graph's inputs and its output count as blocks. Whole paths from
     input to output (White et al., BANANAS, AAAI 2021) grow exponentially with depth; their pieces do not, and say as
     much of a cell. Networks with one digest have the same chains.
     """
     flat = flatten(architecture.graph)
-    ending: list[dict[Chain, int]] = [{("input",): 1} for _ in flat.inputs]
-    found: Counter[Chain] = Counter()
-
-    def end(label: str, ports: tuple[Value, ...]) -> dict[Chain, int]:
-        here: dict[Chain, int] = {(label,): 1}
-        for port in ports:
-            for source in port:
-                for chain, times in ending[source].items():
-                    if len(chain) < length:
-                        longer = (*chain, label)
-                        here[longer] = here.get(longer, 0) + times
-        return here
-
-    for term in flat.terms:
-        ending.append(here := end(term.block.label, term.ports))
-        found.update(here)
-    found.update(end("output", (flat.output,)))
-    return found
+    said: dict[int, str] = {}
+    labels: list[str] = ["input"] * len(flat.inputs)
+    sources: list[list[int]] = [[] for _ in flat.inputs]
+    for _, block, ports in flat.terms:
+        label = said.get(id(block))
+        if label is None:
+            label = said[id(block)] = block.label
+        labels.append(label)
+        sources.append([i for port in ports for i in port])
+    labels.append("output")
+    sources.append(list(flat.output))
+    found: list[Chain] = [(label,) for label in labels[len(flat.inputs) :]]
+    for last, read in zip(labels, sources, strict=True):
+        for i in read:
+            middle = labels[i]
+            found.append((middle, last))
+            found += [(labels[j], middle, last) for j in sources[i]]
+    return Counter(found)

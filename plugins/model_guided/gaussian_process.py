@@ -7,7 +7,7 @@ has a weight, and the weights are the most likely ones given the trials: a part 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -89,17 +89,35 @@ def _fitted(prior: Array, inputs: Inputs, targets: Array, trust: Array) -> Array
     distances = [_squared(group, group) for group in inputs.groups]
     products = [np.outer(line, line) for line in inputs.lines.T]
 
-    def loss(weights: Array) -> float:
-        covariance = _sum(distances, products, weights) + _noise(weights, trust)
+    def loss(weights: Array) -> tuple[float, Array]:
+        """Minus the logarithm of the posterior, and its gradient."""
+        noise = _noise(weights, trust)
         try:
-            factor = cho_factor(covariance, lower=True)
+            factor = cho_factor(_sum(distances, products, weights) + noise, lower=True)
         except (LinAlgError, ValueError):
-            return 1e9
-        fit = targets @ cho_solve(factor, targets) / 2 + np.log(np.diag(factor[0])).sum()
-        return float(fit + (((weights - prior) / SPREAD) ** 2).sum() / 2)
+            return 1e9, np.zeros(len(weights))
+        solved = cho_solve(factor, targets)
+        fit = targets @ solved / 2 + np.log(np.diag(factor[0])).sum()
+        surprise = cho_solve(factor, np.eye(len(targets))) - np.outer(solved, solved)
+        slopes = np.array([(surprise * slope).sum() / 2 for slope in _slopes(distances, products, weights, noise)])
+        off = (weights - prior) / SPREAD
+        return float(fit + off @ off / 2), slopes + off / SPREAD
 
     bounds = [(p - 4 * SPREAD, p + 4 * SPREAD) for p in prior]
-    return np.asarray(minimize(loss, prior, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x)
+    return np.asarray(minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x)
+
+
+def _slopes(distances: Sequence[Array], products: Sequence[Array], weights: Array, noise: Array) -> Iterator[Array]:
+    """The derivative of the covariance by each of the weights, in their order."""
+    groups = 2 * len(distances)
+    for squared, weight, length in zip(distances, weights[:groups:2], weights[1:groups:2], strict=True):
+        r = np.sqrt(5 * squared) * np.exp(-length)
+        decay = np.exp(weight - r)
+        yield decay * (1 + r + r * r / 3)
+        yield decay * (r * r + r * r * r) / 3
+    for product, weight in zip(products, weights[groups:-1], strict=True):
+        yield np.exp(weight) * product
+    yield noise - JITTER * np.eye(len(noise))
 
 
 def _noise(weights: Array, trust: Array) -> Array:

@@ -1,8 +1,9 @@
 """Which architecture to train next, as a model of the trials so far has it.
 
-The first few are chosen to differ, and half of them to score well where zero-cost scores are to be had. From then on candidates are
-mutations of the best, crossings of them and random ones; the one of which the model expects most improvement is
-trained. Trials that still run count as if they had ended where the model expects, so that parallel proposals differ.
+The first few are chosen to differ, and half of them to score well where zero-cost scores are to be had. From then on
+candidates are mutations of the best, crossings of them and random ones; the one of which the model expects most
+improvement is trained. Trials that still run count as if they had ended where the model expects, so that parallel
+proposals differ.
 """
 
 from __future__ import annotations
