@@ -1,0 +1,190 @@
+"""The model-guided strategy: what its model predicts, what it makes of trials, and what it proposes."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nas.controller.history import History, Limit, Objective, Score, Trial
+from nas.controller.propose import Proposal, Proposer
+from nas.errors import CandidateError, ConfigError
+from nas.space.architecture import Architecture
+from nas.testing import toys
+from nas_plugins.model_guided.features import Encoder, normal_ranks
+from nas_plugins.model_guided.gaussian_process import GaussianProcess, Inputs
+from nas_plugins.model_guided.observed import observe
+from nas_plugins.model_guided.strategy import START, auto
+
+SPACE = toys.cell_space()
+
+
+def inputs(seed: int, size: int) -> Inputs:
+    rng = np.random.default_rng(seed)
+    return Inputs((rng.normal(size=(size, 4)) / 2,), rng.normal(size=(size, 2)))
+
+
+def trained(count: int, *, seed: int = 0) -> History:
+    return toys.history(SPACE, ["complete"] * count, seed=seed)
+
+
+def test_a_model_knows_what_it_was_told_and_doubts_what_it_was_not() -> None:
+    told = inputs(0, 30)
+    targets = np.sin(2 * told.groups[0][:, 0])
+    model = GaussianProcess(told, targets, np.ones(30))
+    mean, deviation = model.predict(told)
+    assert np.abs(mean - targets).mean() < 0.1
+    far = Inputs((np.full((1, 4), 50.0),), np.zeros((1, 2)))
+    (away,), (doubt,) = model.predict(far)
+    assert abs(away) < 1e-6
+    assert doubt > 2 * deviation.mean()
+
+
+def test_a_model_predicts_what_lies_between() -> None:
+    told, asked = inputs(0, 60), inputs(1, 60)
+    model = GaussianProcess(told, normal_ranks(told.groups[0][:, 0] + told.lines[:, 0]), np.ones(60))
+    mean, _ = model.predict(asked)
+    assert np.corrcoef(mean, asked.groups[0][:, 0] + asked.lines[:, 0])[0, 1] > 0.9
+
+
+def test_a_line_that_explains_nothing_loses_its_weight() -> None:
+    told = inputs(0, 60)
+    model = GaussianProcess(told, normal_ranks(told.lines[:, 0]), np.ones(60))
+    useful, useless = model.line_weights
+    assert useful > 10 * useless
+
+
+def test_what_is_trusted_less_moves_the_model_less() -> None:
+    told = inputs(0, 21)
+    targets = np.zeros(21)
+    targets[20] = 3.0
+    means = []
+    for trust in (1.0, 0.1):
+        model = GaussianProcess(told, targets, np.array([1.0] * 20 + [trust]))
+        means.append(model.predict(told[[20]])[0][0])
+    assert means[0] > means[1] > 0
+
+
+def test_normal_ranks_are_blind_to_scale_and_outliers() -> None:
+    assert normal_ranks([1.0, 2.0, 1e9]) == pytest.approx(normal_ranks([-5.0, 0.0, 0.1]))
+    assert normal_ranks([7.0, 7.0, 7.0]) == pytest.approx([0.0, 0.0, 0.0])
+
+
+def curve(*values: float) -> tuple[Mapping[str, float], ...]:
+    return tuple({"toy": value} for value in values)
+
+
+def test_a_stopped_trial_is_taken_for_what_others_became_from_there() -> None:
+    past = trained(4)
+    ends = [(0.1, 0.5), (0.2, 0.6), (0.3, 0.7), (0.4, 0.8)]
+    trials = [replace(t, curve=curve(*c), values=(c[-1],)) for t, c in zip(past.trials, ends, strict=True)]
+    made = SPACE.sample(random.Random(9))
+    stopped = Trial(4, "stopped", made, made.digest, values=(0.25,), curve=curve(0.25))
+    found = observe(replace(past, trials=[*trials, stopped]))
+    assert [t.number for t in found.trials] == [0, 1, 2, 3, 4]
+    assert found.values[:, 0] == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.65])
+    assert found.trust == pytest.approx([1, 1, 1, 1, 0.5])
+
+
+def test_a_stopped_trial_says_nothing_while_no_other_has_gone_on() -> None:
+    past = toys.history(SPACE, ["complete", "stopped", "failed", "running"])
+    assert [t.number for t in observe(past).trials] == [0]
+
+
+def test_minimized_values_are_turned() -> None:
+    past = toys.history(SPACE, ["complete"] * 3, direction="minimize")
+    assert observe(past).values[:, 0] == pytest.approx([-t.values[0] for t in past.complete if t.values])
+
+
+def test_several_objectives_are_weighed_anew_each_time() -> None:
+    past = trained(10)
+    rng = random.Random(0)
+    trials = [replace(t, values=(rng.random(), rng.random())) for t in past.trials]
+    both = (Objective("a", "a", "maximize"), Objective("b", "b", "minimize"))
+    found = observe(replace(past, trials=trials, objectives=both))
+    firsts = {int(found.scalar(random.Random(seed)).argmax()) for seed in range(30)}
+    values = [t.values or () for t in trials]
+    front = {i for i, (a, b) in enumerate(values) if not any(c >= a and d <= b for c, d in values if (c, d) != (a, b))}
+    assert len(firsts) > 1
+    assert firsts <= front
+
+
+def test_it_finds_the_best_of_a_space_in_a_fraction_of_it() -> None:
+    found = []
+    for seed in range(5):
+        proposer, trials = Proposer(SPACE, ("auto", auto()), seed), list[Trial]()
+        for number in range(25):
+            answer = proposer.propose(History(SPACE, (Objective("toy", "toy", "maximize"),), trials, 25))
+            assert isinstance(answer, Proposal)
+            value = toys.worth(answer.architecture)
+            trials.append(Trial(number, "complete", answer.architecture, answer.architecture.digest, values=(value,)))
+        found.append(max(t.values[0] for t in trials if t.values))
+    assert np.mean(found) > 0.9
+
+
+def test_parallel_proposals_differ_though_nothing_has_come_in() -> None:
+    past, met = trained(10), set[str]()
+    for number in range(10, 16):
+        made = auto().propose(past, random.Random(1))
+        assert isinstance(made, Architecture)
+        met.add(made.digest)
+        past = replace(past, trials=[*past.trials, Trial(number, "running", made, made.digest)])
+    assert len(met) == 6
+
+
+def test_what_cannot_be_built_or_breaks_a_limit_is_not_proposed() -> None:
+    def measure(made: Architecture) -> Mapping[str, float]:
+        if "conv3" in made.decisions.values():
+            raise CandidateError("no")
+        return {"params": float(len(set(made.decisions.values())))}
+
+    past = replace(trained(12), measure=measure, limits=(Limit("params", 2),))
+    for seed in range(10):
+        for given in (past, replace(past, trials=past.trials[:2])):
+            made = auto().propose(given, random.Random(seed))
+            assert isinstance(made, Architecture)
+            assert "conv3" not in made.decisions.values()
+            assert len(set(made.decisions.values())) <= 2
+
+
+def test_it_asks_for_scores_where_there_are_any_and_uses_them() -> None:
+    past = replace(trained(0), proxies=("worth",))
+    wish = auto().propose(past, random.Random(0))
+    assert isinstance(wish, Score)
+    scores = {a.digest: {"worth": toys.worth(a)} for a in wish.architectures}
+    made = auto().propose(replace(past, scores=scores), random.Random(0))
+    assert isinstance(made, Architecture)
+    assert toys.worth(made) >= np.quantile([s["worth"] for s in scores.values()], 0.75)
+
+
+def test_scores_that_are_not_finite_break_nothing() -> None:
+    past = replace(trained(START + 4), proxies=("odd", "other"))
+    known = {t.digest: {"odd": math.nan, "other": math.inf} for t in past.trials}
+    for number in (0, START + 4):
+        given = replace(past, trials=past.trials[:number], scores=known)
+        answer = auto().propose(given, random.Random(0))
+        while isinstance(answer, Score):
+            odd = [math.nan, -math.inf, 1.0]
+            known |= {a.digest: {"odd": odd[i % 3], "other": math.inf} for i, a in enumerate(answer.architectures)}
+            answer = auto().propose(replace(given, scores=known), random.Random(0))
+        assert isinstance(answer, Architecture)
+
+
+def test_features_of_an_architecture_do_not_depend_on_what_was_encoded_before() -> None:
+    past, rng = trained(5), random.Random(4)
+    some = [SPACE.sample(rng) for _ in range(20)]
+    used = Encoder()
+    used.encode(past, [SPACE.sample(rng) for _ in range(50)])
+    fresh, again = Encoder().encode(past, some), used.encode(past, some)
+    for one, other in zip((*fresh.groups, fresh.lines), (*again.groups, again.lines), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("start", [1, 0, -3, 2.5, True, "many"])
+def test_a_start_that_is_no_number_of_trials(start: object) -> None:
+    with pytest.raises(ConfigError, match="expected start to be an integer of at least 2"):
+        auto(start=start)  # type: ignore[arg-type]
