@@ -130,8 +130,7 @@ class GptLayer(nn.Module):
         self.up, self.down = nn.Linear(width, 8 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        batch, length, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(turn(q, cos, sin), turn(k, cos, sin), v, is_causal=True)
         gate, hidden = self.up(self.norm2(x)).chunk(2, dim=-1)
         out: Tensor = x + self.out(mixed.transpose(1, 2).reshape(x.shape)) + self.down(F.silu(gate) * hidden)
@@ -140,7 +139,8 @@ class GptLayer(nn.Module):
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions on the first features: (B, H, L, E) -> the same (Su et al. 2021)."""
-    one, other, rest = x.split([cos.shape[-1], cos.shape[-1], x.shape[-1] - 2 * cos.shape[-1]], dim=-1)
+    half = cos.shape[-1]
+    one, other, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([one * cos - other * sin, other * cos + one * sin, rest], dim=-1)
 
 
