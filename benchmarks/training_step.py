@@ -28,6 +28,7 @@ from nas.space.graph import Scalar
 
 BATCH = 32
 IMAGES = nas.TaskInfo("cifar10", (nas.Port("image", (3, 32, 32)),), 10)
+TEXT = nas.TaskInfo("text", (nas.Port("tokens", (64,)),), 256, "token", vocabulary=256)
 SERIES = nas.TaskInfo("series", (nas.Port("sequence", (64, 16)),), 10)
 
 
@@ -118,6 +119,55 @@ class GruByHand(nn.Module):
         return out
 
 
+class GptLayer(nn.Module):
+    """Attention and SwiGLU side by side, half of each head turned by its position (GPT-NeoX, Black et al. 2022)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 8 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(turn(q, cos, sin), turn(k, cos, sin), v, is_causal=True)
+        gate, hidden = self.up(self.norm2(x)).chunk(2, dim=-1)
+        out: Tensor = x + self.out(mixed.transpose(1, 2).reshape(x.shape)) + self.down(F.silu(gate) * hidden)
+        return out
+
+
+def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions on the first features: (B, H, L, E) -> the same (Su et al. 2021)."""
+    half = cos.shape[-1]
+    one, other, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    return torch.cat([one * cos - other * sin, other * cos + one * sin, rest], dim=-1)
+
+
+class Gpt(nn.Module):
+    """The reference of `decoder:scale=tiny`."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, width: int = 96, heads: int = 6, layers: int = 4) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(256, width)
+        self.layers = nn.ModuleList(GptLayer(width, heads) for _ in range(layers))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 256, bias=False)
+        turned = width // heads // 2
+        angles = torch.outer(torch.arange(64), 10_000.0 ** -(torch.arange(0, turned, 2) / turned))
+        self.register_buffer("cos", angles.cos())
+        self.register_buffer("sin", angles.sin())
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embed(tokens)
+        for layer in self.layers:
+            x = layer(x, self.cos, self.sin)
+        out: Tensor = self.head(self.norm(x))
+        return out
+
+
 LINEARS = {"n1": ("x", "h0"), "n3": ("x", "h0"), "n6": ("x", "n5")}
 OTHERS = {"n2:sigmoid": "n1", "n4:sigmoid": "n3", "n5:product": "n2 h0", "n7:tanh": "n6", "n8:blend": "n4 h0 n7"}
 
@@ -153,6 +203,7 @@ LSTM: dict[str, Scalar] = {"cell": "lstm", "layers": 2, "width": 64, "pool": "la
 FAMILIES = {
     "residual CNN": Family(IMAGES, "cell_cnn:cells=3", {}, ResidualCnn),
     "LSTM": Family(SERIES, "recurrent_stack", LSTM, LstmClassifier),
+    "GPT-like": Family(TEXT, "decoder:scale=tiny", {}, Gpt),
     "searched cell": Family(SERIES, "recurrent_cell:nodes=9,states=1", gru_decisions(), GruByHand),
 }
 
@@ -160,7 +211,7 @@ FAMILIES = {
 def step(network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
     """Seconds of one training step."""
     begin = time.perf_counter()
-    loss = F.cross_entropy(network(x), y)
+    loss = F.cross_entropy(network(x).flatten(0, -2), y)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
@@ -173,7 +224,9 @@ def compare(family: Family, registry: Registry, pairs: int) -> tuple[int, dict[s
     networks = {"compiled": family.compiled(registry), "hand": family.by_hand(), "again": family.by_hand()}
     sizes = {sum(p.numel() for p in network.parameters()) for network in networks.values()}
     assert len(sizes) == 1, f"the networks differ: {sizes}"
-    x, y = torch.randn(BATCH, *family.task.input.shape), torch.randint(10, (BATCH,))
+    task, shape = family.task, (BATCH, *family.task.input.shape)
+    x = torch.randint(task.vocabulary, shape) if task.vocabulary else torch.randn(shape)
+    y = torch.randint(task.outputs, (x.numel() if task.target == "token" else BATCH,))
     optimizers = {name: torch.optim.SGD(network.parameters(), 0.01) for name, network in networks.items()}
     times: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(pairs + 3):

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import CandidateError
-from nas.model.count import Costs, count_flops, count_params
+from nas.model.count import Costs, count_params
+from nas.model.meta import Counting, Making
 from nas.model.parts import Arguments, Part, flops_inside, made
 from nas.space.graph import Block
 from nas.space.ports import KINDS, SAME, Port, kinds_of, kinds_text
@@ -63,6 +64,11 @@ def settle(
             _known.clear()
         _known[key] = found
     return found
+
+
+def forget() -> None:
+    """Settles every block anew from here on, as in a new process."""
+    _known.clear()
 
 
 def ties(cls: type[nn.Module]) -> bool:
@@ -120,13 +126,12 @@ def _settle(block: Block, cls: type[nn.Module], place: _Place, path: str) -> Set
     _check_kinds(block, inputs, path)
     try:
         arguments = _arguments(block, cls, place)
-        with torch.device("meta"):
+        with Making():  # type: ignore[no-untyped-call]
             module = cls(**made(arguments)).eval()
-        with torch.no_grad():
+        with torch.no_grad(), Counting() as counting:
             given = module(*meta_inputs(inputs, 2))
         output = _output(block, given, inputs)
-        flops_inside(module)
-        flops = count_flops(module, meta_inputs(inputs, 1)) + flops_inside(module)
+        flops = (counting.flops + flops_inside(module)) // 2
     except Exception as error:
         raise _unfit(block, inputs, path, error) from error
     return Settled(arguments, output, Costs(count_params(module), flops))

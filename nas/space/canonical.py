@@ -1,9 +1,9 @@
 """Writing a small graph down in an order that its structure alone decides.
 
-Every term gets a colour: a 64-bit number of its block and what it reads, so that terms of different structure mostly
-differ. Where two share one, colours take in who reads them; where that leaves a tie, refinement goes on in both
-directions and the ties that are left are searched (McKay & Piperno, Practical graph isomorphism II, 2014). A collision
-of colours costs time and never correctness: the certificate is a hash of the graph as written, which is exact.
+Every term gets a colour: a number of its block and what it reads, so that terms of different structure mostly differ.
+Where two share one, colours take in who reads them; where that leaves a tie, refinement goes on in both directions and
+the ties that are left are searched (McKay & Piperno, Practical graph isomorphism II, 2014). A collision of colours
+costs time and never correctness: the certificate is a hash of the graph as written, which is exact.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Value = tuple[int, ...]
 Row = tuple[bytes, tuple[Value, ...], bool]
 """A term: its block's code, the value on each of its ports, whether the ports have no order."""
 
-MASK = (1 << 64) - 1
+PRIME = (1 << 61) - 1
 ODD = 0x9E3779B97F4A7C15
 
 
@@ -30,11 +30,9 @@ def certificate(rows: Sequence[Row], k: int, output: Value) -> bytes:
     return blake2b(graph.search(colours), digest_size=16).digest()
 
 
-def _mix(colour: int) -> int:
-    """A permutation of 64 bits in which every bit moves every other (Steele et al., SplitMix, 2014)."""
-    colour = (colour ^ colour >> 30) * 0xBF58476D1CE4E5B9 & MASK
-    colour = (colour ^ colour >> 27) * 0x94D049BB133111EB & MASK
-    return colour ^ colour >> 31
+def _mix(said: int, code: int = ODD) -> int:
+    """A number below `PRIME` that is no sum of what goes into it; Python's own hash may differ between versions."""
+    return said * (said + code) % PRIME
 
 
 class _Graph:
@@ -50,11 +48,13 @@ class _Graph:
     def users(self) -> list[list[tuple[int, int, int]]]:
         """Who reads each term, on which port, and that port as a colour sees it: 0 where ports have no order."""
         if self._users is None:
-            self._users = [[] for _ in range(self.k + len(self.rows))]
+            users: list[list[tuple[int, int, int]]] = [[] for _ in range(self.k + len(self.rows))]
             for i, (_, ports, symmetric) in enumerate(self.rows, self.k):
                 for p, port in enumerate(ports, 1):
+                    use = (i, p, 0 if symmetric else p)
                     for j in port:
-                        self._users[j].append((i, p, 0 if symmetric else p))
+                        users[j].append(use)
+            self._users = users
         return self._users
 
     def upward(self) -> list[int]:
@@ -62,31 +62,29 @@ class _Graph:
         colours = list(self.inputs)
         add = colours.append
         for code, (_, ports, symmetric) in zip(self.codes, self.rows, strict=True):
-            if len(ports) == 1:
-                port = ports[0]
-                said = colours[port[0]] if len(port) == 1 else _mix(sum([colours[j] for j in port]) & MASK)
-                add(_mix((said * ODD ^ code) & MASK))
+            if len(ports) == 1 and len(ports[0]) == 1:
+                said = colours[ports[0][0]]
             else:
-                add(_mix(self._read(colours, ports, symmetric) ^ code))
+                said = self._read(colours, ports, symmetric)
+            add(said * (said + code) % PRIME)
         return colours
 
     def _read(self, colours: list[int], ports: tuple[Value, ...], symmetric: bool) -> int:
-        said = 1
+        said = len(ports)
         for port in ports:
-            value = _mix(len(port) + sum([colours[j] for j in port]) & MASK)
-            said = said + value if symmetric else said * ODD + value
-        return said & MASK
+            value = colours[port[0]] if len(port) == 1 else _mix(len(port) + sum([colours[j] for j in port]))
+            said = said + value * value if symmetric else said * ODD + value
+        return said
 
     def downward(self, up: list[int]) -> list[int]:
         """Colours that also take in who reads a term, and who reads those."""
-        down = list(up)
-        users = self.users
+        down, users, output = list(up), self.users, self.output
         for i in range(len(up) - 1, self.k - 1, -1):
-            said = up[i] + self.output.count(i)
+            said = up[i] + output.count(i)
             for user, _, port in users[i]:
-                said += _mix((down[user] + port * ODD) & MASK)
-            down[i] = _mix(said & MASK)
-        down[: self.k] = self.inputs
+                seen = down[user] + port
+                said += seen * (seen + ODD) % PRIME
+            down[i] = said * (said + ODD) % PRIME
         return down
 
     def refine(self, colours: list[int]) -> list[int]:
@@ -95,31 +93,38 @@ class _Graph:
         while True:
             new = colours[: self.k]
             for i, (_, ports, symmetric) in enumerate(self.rows, self.k):
-                said = (colours[i] * ODD ^ self._read(colours, ports, symmetric)) & MASK
+                said = colours[i] * ODD + self._read(colours, ports, symmetric)
                 for user, _, port in self.users[i]:
-                    said += _mix((colours[user] + port * ODD) & MASK)
-                new.append(_mix((said + self.output.count(i)) & MASK))
+                    said += _mix(colours[user] + port)
+                new.append(_mix(said + self.output.count(i)))
             colours = new
             if (count := len(set(colours))) == classes:
                 return colours
             classes = count
 
     def written(self, colours: list[int]) -> bytes:
-        """The graph in words, its terms in the order of their colours, which must all differ."""
-        k = self.k
+        """The graph in words, its terms in the order of their colours, which must all differ.
+
+        First how many terms, then their codes, then what they read: one number, or how many ports and terms of each.
+        """
+        k, rows = self.k, self.rows
         order = sorted(range(k, len(colours)), key=colours.__getitem__)
         number = [*range(k), *order]
         for n, i in enumerate(order, k):
             number[i] = n
-        said: list[object] = []
+        read: list[int] = []
         for i in order:
-            code, ports, symmetric = self.rows[i - k]
+            _, ports, symmetric = rows[i - k]
             if len(ports) == 1 and len(ports[0]) == 1:
-                said += (code, number[ports[0][0]])
+                read.append(number[ports[0][0]])
                 continue
             values = [sorted([number[j] for j in port]) for port in ports]
-            said += (code, sorted(values) if symmetric else values)
-        return repr((said, sorted([number[j] for j in self.output]))).encode()
+            read.append(-1 - len(values))
+            for value in sorted(values) if symmetric else values:
+                read.append(len(value))
+                read += value
+        read += sorted([number[j] for j in self.output])
+        return b"%d:%b%b" % (len(rows), b"".join([rows[i - k][0] for i in order]), repr(read).encode())
 
     def search(self, colours: list[int]) -> bytes:
         """The smallest writing over all ways to break the ties, branches that an automorphism repeats left out."""
@@ -166,5 +171,5 @@ def _singled(colours: list[int], members: list[int]) -> list[int]:
     """The members each in a class of its own, in their order."""
     new = list(colours)
     for n, member in enumerate(members, 1):
-        new[member] = _mix(new[member] + n * ODD & MASK)
+        new[member] = _mix(new[member] + n)
     return new

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from nas.space.canonical import Row, certificate
-from nas.space.flat import Flat, Value, flatten
+from nas.space.flat import Value, simplified
 from nas.space.graph import Block, Graph
 
 VERSION = b"nas-digest-1"
@@ -24,13 +24,12 @@ VERSION = b"nas-digest-1"
 
 def digest(graph: Graph) -> str:
     """32 hexadecimal digits that name the architecture, however its nodes are named, ordered or nested."""
-    parts: list[bytes] | None = None
-    if len(graph.inputs) == 1:
-        parts = _chain_parts(graph, {})
+    k = len(graph.inputs)
+    parts = _chain_parts(graph, {}) if k == 1 else None
     if parts is None:
-        flat = flatten(graph)
-        parts = _parts(flat) if len(flat.inputs) == 1 else [_whole(flat)]
-    head = VERSION + len(graph.inputs).to_bytes(2, "big")
+        rows, output = _flat(graph)
+        parts = _parts(rows, output) if k == 1 else [certificate(rows, k, output)]
+    head = VERSION + k.to_bytes(2, "big")
     return blake2b(head + b"".join(parts), digest_size=16).hexdigest()
 
 
@@ -38,7 +37,7 @@ def _chain_parts(graph: Graph, memo: dict[int, list[bytes] | None]) -> list[byte
     """The parts of a graph of one input; None where only the whole can tell: zeros, constants, multiples at its end."""
     key = id(graph)
     if key not in memo:
-        memo[key] = _parts_in_row(graph, memo) if _is_chain(graph) else _parts_or_none(flatten(graph))
+        memo[key] = _parts_in_row(graph, memo) if _is_chain(graph) else _parts_or_none(*_flat(graph))
     return memo[key]
 
 
@@ -51,15 +50,19 @@ def _is_chain(graph: Graph) -> bool:
     return graph.output == before
 
 
-def _parts_or_none(flat: Flat) -> list[bytes] | None:
-    if not flat.reads_input or _has_constant(flat) or flat.output != _primitive(flat.output):
+def _parts_or_none(rows: list[Row], output: Value) -> list[bytes] | None:
+    if not _reads_input(rows, output) or _has_constant(rows) or output != _primitive(output):
         return None
-    return _parts(flat)
+    return _parts(rows, output)
 
 
-def _has_constant(flat: Flat) -> bool:
+def _reads_input(rows: list[Row], output: Value) -> bool:
+    return 0 in output or any(0 in port for _, ports, _ in rows for port in ports)
+
+
+def _has_constant(rows: list[Row]) -> bool:
     """Whether some term reads nothing but zeros; it may be read anywhere, so such a graph is not cut."""
-    return not all(any(term.ports) for term in flat.terms)
+    return not all(any(ports) for _, ports, _ in rows)
 
 
 def _parts_in_row(graph: Graph, memo: dict[int, list[bytes] | None]) -> list[bytes] | None:
@@ -86,31 +89,33 @@ REMEMBERED = 100_000
 
 def _code(block: Block) -> bytes:
     """16 bytes, equal for blocks that are the same; a graph among the parameters counts by its digest."""
-    found = _codes.get(block.label)
-    if found is None:
-        said = block.label
-        if inner := [(name, digest(value)) for name, value in block.params if isinstance(value, Graph)]:
-            plain = tuple((name, value) for name, value in block.params if not isinstance(value, Graph))
-            said = repr((Block(block.signature, plain).label, inner))
-        if len(_codes) >= REMEMBERED:
-            _codes.clear()
-        found = _codes[block.label] = blake2b(said.encode(), digest_size=16).digest()
-    return found
+    label = block.__dict__.get("label")  # what was written before need not be looked at again
+    return _codes[label] if label in _codes else _new_code(block)
 
 
-def _rows(flat: Flat) -> list[Row]:
-    return [(_code(block), ports, block.signature.traits.role == "symmetric") for _, block, ports in flat.terms]
+def _new_code(block: Block) -> bytes:
+    if any(isinstance(value, Graph) for _, value in block.params):
+        return _code_of_graphs(block)
+    if len(_codes) >= REMEMBERED:
+        _codes.clear()
+    return _codes.setdefault(block.label, blake2b(block.label.encode(), digest_size=16).digest())
 
 
-def _whole(flat: Flat) -> bytes:
-    return certificate(_rows(flat), len(flat.inputs), flat.output)
+def _code_of_graphs(block: Block) -> bytes:
+    inner = [(name, digest(value)) for name, value in block.params if isinstance(value, Graph)]
+    plain = tuple((name, value) for name, value in block.params if not isinstance(value, Graph))
+    return blake2b(repr((Block(block.signature, plain).label, inner)).encode(), digest_size=16).digest()
 
 
-def _parts(flat: Flat) -> list[bytes]:
+def _flat(graph: Graph) -> tuple[list[Row], Value]:
+    terms, output = simplified(graph)
+    return [(_code(block), ports, block.signature.traits.role == "symmetric") for _, block, ports in terms], output
+
+
+def _parts(rows: list[Row], output: Value) -> list[bytes]:
     """The segments between the cut values of a graph of one input."""
-    rows, output = _rows(flat), flat.output
-    if not flat.reads_input or _has_constant(flat):
-        return [_whole(flat)]
+    if not _reads_input(rows, output) or _has_constant(rows):
+        return [certificate(rows, 1, output)]
     cuts = _cuts(rows, output)
     if not cuts:
         return [] if output == (0,) else [_segment(rows, range(1, len(rows) + 1), (0,), output)]
@@ -140,7 +145,8 @@ def _cuts(rows: Sequence[Row], output: Value) -> list[Value]:
 
     A cut value is one through which everything after it passes: whatever reads one of its ancestors reads the whole
     value, in whole multiples; of a value and its multiples only the smallest counts, so that there is one way to cut.
-    All terms before it in any order are its ancestors, and those of them that are read later are the terms in it.
+    All terms before it in any order are its ancestors, and those of them that are read later are the terms in it, so
+    that the next term in the order reads it whole or it is none.
     """
     end = len(rows) + 1
     readers = [*(ports for _, ports, _ in rows), (output,)]
@@ -149,37 +155,28 @@ def _cuts(rows: Sequence[Row], output: Value) -> list[Value]:
         for port in ports:
             for j in port:
                 last[j] = i
-    gone = Counter(last)
+    gone = [0] * (end + 1)
+    for i in last:
+        gone[i] += 1
     found: list[Value] = []
     live = 0
-    for place in range(end):
+    for place, ports in enumerate(readers):
         live += 1 - gone[place]
-        first = _first_crossing(readers, place)
-        if len(set(first)) == live:
+        first = next(filter(None, ports))
+        if len(first) >= live == len(set(first)):
             value = _primitive(first)
             if value not in ((0,), output) and _is_cut(value, readers[place:], place):
                 found.append(value)
     return found
 
 
-def _inside(port: Value, place: int) -> Value:
-    return tuple([j for j in port if j <= place])
-
-
-def _first_crossing(readers: Sequence[tuple[Value, ...]], place: int) -> Value:
-    """What is read first, after `place`, of the terms up to it; that is what the next reader reads."""
-    for port in readers[place]:
-        if inside := _inside(port, place):
-            return inside
-    raise AssertionError("in topological order, the next term reads something before it")
-
-
 def _is_cut(value: Value, readers: Sequence[tuple[Value, ...]], place: int) -> bool:
     for ports in readers:
         for port in ports:
-            inside = _inside(port, place)
-            if inside and not _is_multiple(inside, value):
-                return False
+            if port and port[0] <= place:
+                inside = port if port[-1] <= place else tuple([j for j in port if j <= place])
+                if inside != value and not _is_multiple(inside, value):
+                    return False
     return True
 
 
@@ -194,9 +191,11 @@ def _is_multiple(port: Value, value: Value) -> bool:
 
 
 def _segment(rows: Sequence[Row], members: Sequence[int], entry: Value, value: Value) -> bytes:
-    number = {j: n + 1 for n, j in enumerate(members)}
+    number = {j: n for n, j in enumerate(members, 1)}
 
     def inside(port: Value) -> Value:
+        if len(port) == 1:
+            return (number.get(port[0], 0),)
         kept = [number[j] for j in port if j in number]
         copies = (len(port) - len(kept)) // len(entry)
         return (0,) * copies + tuple(kept)
@@ -205,6 +204,8 @@ def _segment(rows: Sequence[Row], members: Sequence[int], entry: Value, value: V
         code, ports, _ = rows[members[0] - 1]
         if len(ports) == 1 and value == (members[0],) and inside(ports[0]) == (0,):
             return code
+    if len(members) == len(rows):
+        return certificate(rows, 1, value)
     cut = [
         (code, tuple([inside(port) for port in ports]), symmetric)
         for code, ports, symmetric in (rows[j - 1] for j in members)

@@ -13,6 +13,10 @@ from nas.space.graph import Block, Graph
 Value = tuple[int, ...]
 
 
+Bare = tuple[str, Block, tuple[Value, ...]]
+"""A term before anybody asks for its parts by name, which costs as much as finding it."""
+
+
 class Term(NamedTuple):
     """One block of the flat graph: its path of node names, itself, and the value on each of its ports."""
 
@@ -42,7 +46,13 @@ def flatten(graph: Graph, *, simplify: bool = True) -> Flat:
     that nothing uses are gone. The function that the network computes stays the same. As written, every node stays a
     term and no value has more than one.
     """
-    return _Flattening(simplify).whole(graph)
+    terms, output = _Flattening(simplify).whole(graph)
+    return Flat(graph.inputs, [Term(*term) for term in terms], output)
+
+
+def simplified(graph: Graph) -> tuple[list[Bare], Value]:
+    """The terms and the output of the simplified graph, without names for their parts."""
+    return _Flattening(simplify=True).whole(graph)
 
 
 class _Flattening:
@@ -50,17 +60,16 @@ class _Flattening:
 
     def __init__(self, simplify: bool) -> None:
         self.simplify = simplify
-        self.copies: dict[int, Flat | None] = {}
+        self.copies: dict[int, tuple[list[Bare], Value] | None] = {}
 
-    def whole(self, graph: Graph) -> Flat:
+    def whole(self, graph: Graph) -> tuple[list[Bare], Value]:
         """The graph by itself, its inputs terms 0..k-1."""
         k = len(graph.inputs)
-        terms: list[Term] = []
+        terms: list[Bare] = []
         output = self.into(terms, k, graph, [(i,) for i in range(k)], "")
-        flat = Flat(graph.inputs, terms, output)
-        return _drop_dead(flat) if self.simplify else flat
+        return _without_dead(terms, k, output) if self.simplify else (terms, output)
 
-    def into(self, terms: list[Term], k: int, graph: Graph, args: list[Value], path: str) -> Value:
+    def into(self, terms: list[Bare], k: int, graph: Graph, args: list[Value], path: str) -> Value:
         """Adds the terms of a graph whose inputs have the values `args`; gives its output's value."""
         env = dict(zip(graph.inputs, args, strict=True))
         for name, op, inputs in graph.nodes:
@@ -76,16 +85,16 @@ class _Flattening:
                     env[name] = values[0]
                     continue
                 if role == "sum":
-                    env[name] = tuple(sorted([i for v in values for i in v]))
+                    env[name] = values[0] if len(values) == 1 else tuple(sorted([i for v in values for i in v]))
                     continue
                 if role == "zero" or (traits.keeps_zero and not any(values)):
                     env[name] = ()
                     continue
             env[name] = (k + len(terms),)
-            terms.append(Term(path + name, op, values))
+            terms.append((path + name, op, values))
         return env[graph.output]
 
-    def inner(self, terms: list[Term], k: int, graph: Graph, args: list[Value], path: str) -> Value:
+    def inner(self, terms: list[Bare], k: int, graph: Graph, args: list[Value], path: str) -> Value:
         """A graph inside another: copied where it was met before, for what it becomes depends on zeros alone."""
         key = id(graph)
         if key not in self.copies or not all(args):
@@ -95,36 +104,38 @@ class _Flattening:
         if copy is None:
             copy = self.copies[key] = self.whole(graph)
         shift = k + len(terms) - len(args)
-        for suffix, block, ports in copy.terms:
-            terms.append(Term(path + suffix, block, tuple([_moved(port, args, shift) for port in ports])))
-        return _moved(copy.output, args, shift)
+        inside, output = copy
+        for suffix, block, ports in inside:
+            terms.append((path + suffix, block, tuple([_moved(port, args, shift) for port in ports])))
+        return _moved(output, args, shift)
 
 
 def _moved(port: Value, args: list[Value], shift: int) -> Value:
     """A value of a copied graph: its inputs are `args`, its terms come later by `shift`."""
     k = len(args)
+    if len(port) == 1:
+        return args[port[0]] if port[0] < k else (port[0] + shift,)
     if not port or port[0] >= k:
         return tuple([j + shift for j in port])
-    if len(port) == 1:
-        return args[port[0]]
     before = sorted([i for j in port if j < k for i in args[j]])
     return (*before, *[j + shift for j in port if j >= k])
 
 
-def _drop_dead(flat: Flat) -> Flat:
-    k = len(flat.inputs)
-    live = set(flat.output)
-    for i in range(len(flat.terms) - 1, -1, -1):
-        if k + i in live:
-            for port in flat.terms[i].ports:
+def _without_dead(terms: list[Bare], k: int, output: Value) -> tuple[list[Bare], Value]:
+    """Without the terms that nothing uses."""
+    live = set(output)
+    kept = 0
+    for i in range(k + len(terms) - 1, k - 1, -1):
+        if i in live:
+            kept += 1
+            for port in terms[i - k][2]:
                 live.update(port)
-    if len(live - set(range(k))) == len(flat.terms):
-        return flat
-    number = {i: i for i in range(k)}
-    terms: list[Term] = []
-    for i, term in enumerate(flat.terms):
-        if k + i in live:
-            number[k + i] = k + len(terms)
-            ports = tuple(tuple(number[j] for j in port) for port in term.ports)
-            terms.append(Term(term.path, term.block, ports))
-    return Flat(flat.inputs, terms, tuple(number[j] for j in flat.output))
+    if kept == len(terms):
+        return terms, output
+    number = list(range(k))
+    left: list[Bare] = []
+    for i, (path, block, ports) in enumerate(terms, k):
+        number.append(k + len(left))
+        if i in live:
+            left.append((path, block, tuple([tuple([number[j] for j in port]) for port in ports])))
+    return left, tuple([number[j] for j in output])
