@@ -88,7 +88,8 @@ class Scorer:
         for name in self.proxies:
             started = time.perf_counter()
             try:
-                values[name] = self._one(name, plan)
+                value = run_proxy(self.proxies[name], plan.build, self.batch, seed=self.seed, name=name)
+                values[name] = value if math.isfinite(value) else math.nan
             except CandidateError as error:
                 refusals[name] = str(error)
             except Exception as error:  # an operation that has no second derivative, memory, a plugin's mistake
@@ -96,20 +97,29 @@ class Scorer:
             seconds[name] = time.perf_counter() - started
         return Scores(values, refusals, seconds)
 
-    def _one(self, name: str, plan: Blueprint) -> float:
-        device = self.batch.y.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(stream(self.seed, "weights"))
-            network = without_dropout(plan.build().to(device))
-            torch.manual_seed(stream(self.seed, name))
-            value = float(self.proxies[name](network, self.batch))
-        return value if math.isfinite(value) else math.nan
+
+def run_proxy(proxy: Proxy, make: Callable[[], nn.Module], batch: Batch, *, seed: int, name: str) -> float:
+    """The score of a network that is made, and looked at, under `seed`; PyTorch's generators are left as they were.
+
+    name: of the proxy; what it draws differs from what others draw.
+    """
+    device = batch.y.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(stream(seed, "weights"))
+        network = without_dropout(make().to(device))
+        torch.manual_seed(stream(seed, name))
+        return float(proxy(network, batch))
 
 
-def make_scorer(registry: Registry, task: TaskInfo, names: Sequence[str], batch: Batch, seed: int) -> Scorer:
-    """A scorer for networks of `task`; raises UnknownNameError, with the nearest name, for an unknown proxy."""
+def make_scorer(
+    registry: Registry, task: TaskInfo, names: Sequence[str], batch: Batch, seed: int, *, simplify: bool = True
+) -> Scorer:
+    """A scorer for networks of `task`, which a search trains simplified and published tables count with every node.
+
+    Raises UnknownNameError, with the nearest name, for an unknown proxy.
+    """
     proxies = {name: registry.get("proxy", name).load() for name in names}
-    return Scorer(proxies, partial(blueprint, task=task, registry=registry), batch, seed)
+    return Scorer(proxies, partial(blueprint, task=task, registry=registry, simplify=simplify), batch, seed)
 
 
 def draw_batch(data: Data, ports: Sequence[Port], units: Units, target: Target, seed: int, size: int) -> Batch:

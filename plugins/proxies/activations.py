@@ -35,8 +35,8 @@ def naswot(network: nn.Module, batch: Batch) -> float:
         side = out if name in RECURRENT else given
         if len(side) == len(batch):
             above = (side > 0).flatten(1).float()
-            below = 1 - above
-            agreed.append((above @ above.T + below @ below.T).double())
+            count = above.sum(1)
+            agreed.append((above.shape[1] - count[:, None] - count + 2 * above @ above.T).double())
 
     with torch.no_grad(), Watched(KINKED | RECURRENT, see):
         network(*batch.x)

@@ -50,11 +50,18 @@ class Fed(Mode):
         """The network's output; `given` anew."""
         self.given = []
         x = [self._changed(part) if part.is_floating_point() else part for part in self.batch.x]
-        with self:
-            out: Tensor = network(*x)
-        if len(self.given) < len(x):
-            raise CandidateError("its tokens do not pass through an embedding, so that there are no numbers to change")
+        try:
+            with self:
+                out: Tensor = network(*x)
+        except RuntimeError:
+            self._check()
+            raise
+        self._check()
         return out
+
+    def _check(self) -> None:
+        if len(self.given) < len(self.batch.x):
+            raise CandidateError("its tokens do not pass through an embedding: there are no numbers to change")
 
     def called(self, name: str, func: Callable[..., Any], args: Args, kwargs: Mapping[str, Any]) -> Any:
         """See `Mode`."""
