@@ -1,6 +1,7 @@
 """Zero-cost proxies on NAS-Bench-201 / CIFAR-10: ours against the published scores, and against the trained accuracy.
 
-    python benchmarks/proxies.py [--cells 200] [--seed 0] [--proxies naswot,..] [--input photos] [--simplify] [FOLDER]
+    python benchmarks/proxies.py [--cells 200] [--seed 0] [--proxies naswot,..] [--input photos]
+        [--examples 64] [--simplify] [FOLDER]
 
 FOLDER holds ``nb201_cifar10.npz``, by default ``../shared/data/bench`` beside the repository. The published scores were
 computed on 64 images of CIFAR-10, which is not at hand: ``--input`` takes their place with patches of the two photos
@@ -117,17 +118,18 @@ def main() -> None:
     given.add_argument("--cells", type=int, default=200)
     given.add_argument("--seed", type=int, default=0)
     given.add_argument("--proxies", default="")
+    given.add_argument("--examples", type=int, default=EXAMPLES)
     given.add_argument("--input", choices=INPUTS, default="photos")
     given.add_argument("--simplify", action="store_true")
     options = given.parse_args()
     torch.set_num_threads(1)
     names = [*filter(None, options.proxies.split(","))] or [e.name for e in create_manager().registry.all("proxy")]
     started = time.perf_counter()
-    batch = make_batch(options.input, options.seed, options.folder)
+    batch = make_batch(options.input, options.seed, options.folder, options.examples)
     found = scored(options.folder, options.cells, names, batch, options.seed, options.simplify)
     table = published(options.folder, found)
     which = "simplified cells" if options.simplify else "cells"
-    title = f"{len(found)} {which}, seed {options.seed}, {options.input}, {time.perf_counter() - started:.0f} s"
+    title = f"{len(found)} {which}, seed {options.seed}, {options.examples} {options.input}, {time.perf_counter() - started:.0f} s"
     shown = Table("proxy", "scored", "with published", "with test200", "ms a network", title=title)
     for name in names:
         scores, seconds = column(found, name), [said.seconds[name] for said in found.values()]

@@ -37,13 +37,13 @@ TRIES = 20
 
 
 @click.command()
-@click.option("--space", "space_text", metavar="NAME[:K=V,..]", default="cell_cnn", show_default=True)
-@click.option("--task", "task_text", metavar="NAME|FILE", default="digits", show_default=True)
-@click.option("--proxy", "proxies", metavar="P[,P..]|all", default=USUAL, show_default=True, help="What to score by.")
+@click.option("--space", "space_text", metavar="NAME[:K=V,..]", default="cell_cnn", help="Search space [cell_cnn].")
+@click.option("--task", "task_text", metavar="NAME|FILE", default="digits", help="Task or data file [digits].")
+@click.option("--proxy", "proxies", metavar="P[,P..]|all", default=USUAL, help=f"What to score by [{USUAL}].")
 @click.option("--samples", type=click.IntRange(min=1), default=10, show_default=True, help="Random architectures.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples, the weights and the batch.")
 @click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Examples in the batch.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where [auto].")
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with a plugin.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def score(
