@@ -128,8 +128,8 @@ def main() -> None:
     batch = make_batch(options.input, options.seed, options.folder, options.examples)
     found = scored(options.folder, options.cells, names, batch, options.seed, options.simplify)
     table = published(options.folder, found)
-    which = "simplified cells" if options.simplify else "cells"
-    title = f"{len(found)} {which}, seed {options.seed}, {options.examples} {options.input}, {time.perf_counter() - started:.0f} s"
+    which = f"{len(found)} {'simplified ' * options.simplify}cells, {options.examples} {options.input}"
+    title = f"{which}, seed {options.seed}, {time.perf_counter() - started:.0f} s"
     shown = Table("proxy", "scored", "with published", "with test200", "ms a network", title=title)
     for name in names:
         scores, seconds = column(found, name), [said.seconds[name] for said in found.values()]

@@ -108,13 +108,12 @@ class Worker:
             raise TrainingError(failure)
 
     def score(self, architecture: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What zero-cost proxies say of a candidate, a dictionary: ``values``, ``refusals`` and ``seconds`` by proxy.
+        """What zero-cost proxies say of a candidate: ``scores``, ``refusals`` and ``seconds``, by the proxies' names.
 
         Raises UnknownNameError for an unknown proxy, and nothing because of the candidate.
         """
         found = self.make_scorer(names, self.batch).score(Architecture.from_dict(architecture))
-        self._free()
-        return {"values": {**found.values}, "refusals": {**found.refusals}, "seconds": {**found.seconds}}
+        return {"scores": {**found.values}, "refusals": {**found.refusals}, "seconds": {**found.seconds}}
 
     @cached_property
     def batch(self) -> Batch:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -19,12 +20,13 @@ from nas.errors import CandidateError, UnknownNameError
 from nas.plugin.build import build_space
 from nas.plugin.manager import create_manager
 from nas.space.architecture import Architecture
+from nas.space.ports import Port, TaskInfo
 from nas.space.space import Space
 from nas.testing.networks import attentive, convolutional, recurrent
 from nas.train.proxy import Batch, Proxy, Scorer, run_proxy, without_dropout
 from nas.train.score import open_scorer, score
 from nas.train.target import Classes
-from nas.train.task import Task, open_task
+from nas.train.task import Arrays, ArrayTask, Task, open_task
 
 registry = create_manager().registry
 CPU = torch.device("cpu")
@@ -307,11 +309,22 @@ def test_dropout_is_off_and_networks_are_whole(make: Callable[[], nn.Module]) ->
     )
 
 
-def test_inputs_and_values_come_in_units_of_their_deviation(digits: Task) -> None:
+def test_inputs_come_in_units_of_their_deviation(digits: Task) -> None:
     batch = open_scorer(digits, [], registry, 0, 256, CPU).batch
     assert len(batch) == 256
     assert float(batch.x[0].mean()) == pytest.approx(0, abs=0.05)
     assert float(batch.x[0].std()) == pytest.approx(1, abs=0.05)
+
+
+def test_values_come_in_units_of_their_deviation() -> None:
+    rng = np.random.default_rng(0)
+    arrays = Arrays((rng.normal(3, 2, (200, 4)).astype(np.float32),), rng.normal(100, 5, (200, 2)).astype(np.float32))
+    task = ArrayTask(TaskInfo("values", (Port("vector", (4,)),), 2, "value"), arrays, lambda: arrays)
+    batch = open_scorer(task, [], registry, 0, 150, CPU).batch
+    zero = nn.Linear(4, 2)
+    nn.init.zeros_(zero.weight)
+    nn.init.zeros_(zero.bias)
+    assert batch.loss(zero).item() == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.slow

@@ -242,10 +242,10 @@ def test_proxies_score_on_a_warm_worker_as_in_any_process(
     worker = Worker(config)
     names = ["naswot", "snip", "zen"]
     found = worker.score(architecture.to_dict(), names)
-    assert set(found["values"]) == set(found["seconds"]) == set(names)
+    assert set(found["scores"]) == set(found["seconds"]) == set(names)
     assert found["refusals"] == {}
     list(worker.trial(job(architecture)))
-    assert worker.score(architecture.to_dict(), names)["values"] == found["values"]
+    assert worker.score(architecture.to_dict(), names)["scores"] == found["scores"]
     (alone,) = score([architecture], array_task, names, registry=registry, seed=config["seed"])
-    assert alone.values == pytest.approx(found["values"])
+    assert alone.values == pytest.approx(found["scores"])
     worker.close()
