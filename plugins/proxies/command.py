@@ -44,6 +44,7 @@ TRIES = 20
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples, the weights and the batch.")
 @click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Examples in the batch.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where [auto].")
+@click.option("--as-written", is_flag=True, help="Count nodes that lead nowhere, as published tables do.")
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with a plugin.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def score(
@@ -54,6 +55,7 @@ def score(
     seed: int,
     batch_size: int,
     device: str,
+    as_written: bool,
     plugins: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -68,7 +70,8 @@ def score(
     task = open_task(registry, task_text)
     space = build_space(registry, space_text, task.info)
     parts = list(dict.fromkeys(part for name in asked for part in AGGREGATES.get(name, (name,))))
-    scorer = open_scorer(task, parts, registry, seed, batch_size, choose_device(device))
+    where = choose_device(device)
+    scorer = open_scorer(task, parts, registry, seed, batch_size, where, simplify=not as_written)
     rows = [Row(architecture, scorer.score(architecture)) for architecture in _sample(space, samples, seed)]
     rows = _aggregated(rows, asked)
     if as_json:

@@ -262,6 +262,17 @@ def test_params_and_flops_are_those_of_the_blueprint(digits: Task, space: Space)
         assert scorer.score(made).values == {"params": costs.params, "flops": costs.flops}
 
 
+def test_nodes_that_lead_nowhere_count_only_as_written(digits: Task, space: Space) -> None:
+    dead = {**space.reference.decisions, "edge02": "conv3x3", "edge12": "none", "edge23": "none"}
+    made = space.architecture(dead)
+    names = ["params", "naswot"]
+    (trained,), (written,) = (
+        score([made], digits, names, registry=registry, batch_size=16, simplify=simplify) for simplify in (True, False)
+    )
+    assert trained.values == score([space.reference], digits, names, registry=registry, batch_size=16)[0].values
+    assert all(written.values[name] > trained.values[name] for name in names)
+
+
 def test_scores_depend_on_the_seed_and_on_nothing_else(digits: Task, space: Space) -> None:
     one, other = space.sample(random.Random(0)), space.sample(random.Random(1))
     names = ["naswot", "zen", "snip"]
