@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -22,6 +22,7 @@ from nas.train.augment import augmentations
 from nas.train.data import Data
 from nas.train.inherit import inherit, read_start
 from nas.train.loop import stream, train
+from nas.train.proxy import EXAMPLES, Batch, draw_batch, make_scorer
 from nas.train.recipe import Recipe
 from nas.train.target import Metrics, evaluation_batch, target_of
 from nas.train.task import Arrays, Task, open_task, split, value_statistics
@@ -84,6 +85,10 @@ class Worker:
         self.target = target_of(setting.task)
         self.start = read_start(self.recipe.init) if self.recipe.init else None
         self.augment = augmentations(self.recipe, setting.task.info, setting.task.augment)
+        self.make_scorer = partial(make_scorer, setting.registry, setting.task.info, seed=setting.seed)
+        self.draw_batch = partial(
+            draw_batch, self.data, setting.task.info.inputs, setting.units, self.target, setting.seed
+        )
 
     def trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
         """The metrics of each epoch, when its checkpoint is durable.
@@ -105,9 +110,23 @@ class Worker:
         if failure:  # raised only here, where nothing holds the frames, and tensors, of what went wrong
             raise TrainingError(failure)
 
+    def score(self, architecture: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What zero-cost proxies say of a candidate: ``scores``, ``refusals`` and ``seconds``, by the proxies' names.
+
+        Raises UnknownNameError for an unknown proxy, and nothing because of the candidate.
+        """
+        found = self.make_scorer(names, self.batch).score(Architecture.from_dict(architecture))
+        return {"scores": {**found.values}, "refusals": {**found.refusals}, "seconds": {**found.seconds}}
+
+    @cached_property
+    def batch(self) -> Batch:
+        """What proxies are fed with, the same for all candidates."""
+        return self.draw_batch(EXAMPLES)
+
     def close(self) -> None:
         """Let go of the data."""
-        del self.data, self.validation
+        del self.data, self.validation, self.draw_batch
+        self.__dict__.pop("batch", None)
         self._free()
 
     def _trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:

@@ -78,8 +78,8 @@ class Recorder(Worker):
 
     def scored(self, architecture: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
         """What zero-cost proxies say of an architecture, and the seconds they took."""
-        found = self.score(architecture, names)  # type: ignore[attr-defined]
-        return {"scores": {n: found["values"].get(n, math.nan) for n in names}, "score_seconds": found["seconds"]}
+        found = self.score(architecture, names)
+        return {"scores": {n: found["scores"].get(n, math.nan) for n in names}, "score_seconds": found["seconds"]}
 
 
 def make_setup(

@@ -43,4 +43,4 @@ def test_task_of_a_file(check: Check, npz: Path) -> None:
 
 def test_something_is_registered_of_every_tested_kind() -> None:
     kinds = {case.kind for case in cases()}
-    assert kinds >= {"block", "space", "task", "strategy", "objective", "exporter"}
+    assert kinds >= {"block", "space", "task", "strategy", "objective", "proxy", "exporter"}

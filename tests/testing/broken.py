@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from nas.controller.history import History
-from nas.errors import ConfigError
+from nas.errors import CandidateError, ConfigError
 from nas.plugin.hooks import hookimpl
 from nas.plugin.registry import Blocks, Registrar
 from nas.space.architecture import Architecture
 from nas.space.graph import Graph, chain, choice
 from nas.space.ports import Port, TaskInfo
 from nas.space.space import Space
+from nas.train.proxy import Batch
 from nas.train.task import Arrays, ArrayTask
 
 count = itertools.count()
@@ -240,6 +241,37 @@ def add_tasks(registry: Registrar) -> None:
     add("normalization_fits_the_input__one", lambda: _as(OneNumber, good), summary="x")
 
 
+def infinite_proxy(network: nn.Module, batch: Batch) -> float:
+    return float("inf")
+
+
+def raising_proxy(network: nn.Module, batch: Batch) -> float:
+    raise ValueError("no reason at all")
+
+
+def silent_proxy(network: nn.Module, batch: Batch) -> float:
+    raise CandidateError("")
+
+
+def picky_proxy(network: nn.Module, batch: Batch) -> float:
+    raise CandidateError("it is not what I like")
+
+
+def random_proxy(network: nn.Module, batch: Batch) -> float:
+    return random.random()
+
+
+def greedy_proxy(network: nn.Module, batch: Batch) -> float:
+    batch.x[0].add_(1)
+    return 0.0
+
+
+def jacobian_proxy(network: nn.Module, batch: Batch) -> float:
+    if batch.x[0].is_floating_point():
+        batch.x[0].requires_grad_()
+    return 0.0
+
+
 def _as(cls: type[ArrayTask], made: ArrayTask) -> ArrayTask:
     return cls(made.info, made.train, made.test)
 
@@ -264,6 +296,17 @@ def nas_register(registry: Registrar) -> None:
         "refuses_in_a_sentence__choosy": Choosy,
     }.items():
         registry.strategy(name, _maker(strategy), summary="x")
+    for name, proxy in {
+        "scores_or_refuses__infinite": infinite_proxy,
+        "scores_or_refuses__raises": raising_proxy,
+        "scores_or_refuses__silent": silent_proxy,
+        "scores_or_refuses__picky": picky_proxy,
+        "seed_decides_the_score__random": random_proxy,
+        "leaves_the_generators_alone__random": random_proxy,
+        "leaves_the_batch_alone__greedy": greedy_proxy,
+        "leaves_the_batch_alone__jacobian": jacobian_proxy,
+    }.items():
+        registry.proxy(name, proxy, summary="x")
     registry.objective("objective_names_a_metric__none", "", direction="maximize", summary="x")
     registry.exporter("target_loads__missing", "no.such.module:attribute", summary="x")
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from nas.errors import PluginError
+from nas.plugin.registry import EntryKind
 from nas.testing import IMAGE, Case, Check, cases, check_plugin, checks, parametrize_with_checks
 
+KINDS: tuple[EntryKind, ...] = ("block", "space", "task", "strategy", "objective", "proxy")
 BROKEN = Path(__file__).with_name("broken.py")
 GOOD = '''
 from nas import Space, chain, choice, hookimpl
@@ -39,7 +41,7 @@ def test_the_broken_promise_is_found(case: Case) -> None:
 
 def test_every_check_has_something_broken_that_it_finds() -> None:
     found = {case.spec.partition("__")[0].replace(" ", "_") for case in cases(plugin=BROKEN)}
-    every = {promise(check) for kind in ("block", "space", "task", "strategy", "objective") for check in checks(kind)}
+    every = {promise(check) for kind in KINDS for check in checks(kind)}
     # What a space promises beside these holds by the core's construction; tests/space tries it on random spaces.
     assert every - found <= {
         "reference_is_in_the_space",

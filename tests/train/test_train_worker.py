@@ -232,3 +232,20 @@ def test_a_gpu_trains_resumes_and_hands_over(
     network = load_trained(config, architecture, 0)
     assert evaluate_test(network, array_task)["test_accuracy"] > 0.4
     assert evaluate_test(network, array_task, "cuda")["test_accuracy"] > 0.4
+
+
+def test_proxies_score_on_a_warm_worker_as_in_any_process(
+    config: Config, architecture: Architecture, registry: Registry, array_task: ArrayTask
+) -> None:
+    from nas.train.score import score
+
+    worker = Worker(config)
+    names = ["naswot", "snip", "zen"]
+    found = worker.score(architecture.to_dict(), names)
+    assert set(found["scores"]) == set(found["seconds"]) == set(names)
+    assert found["refusals"] == {}
+    list(worker.trial(job(architecture)))
+    assert worker.score(architecture.to_dict(), names)["scores"] == found["scores"]
+    (alone,) = score([architecture], array_task, names, registry=registry, seed=config["seed"])
+    assert alone.values == pytest.approx(found["scores"])
+    worker.close()
