@@ -212,6 +212,8 @@ def assemble(config: SearchConfig) -> Parts:
         registry.get("scheduler", parse_spec(config.scheduler)[0])
     for name in config.objectives:
         registry.get("objective", name)
+    for name in config.proxies:
+        registry.get("proxy", name)
     if len(set(config.objectives)) < len(config.objectives):
         raise ConfigError(f"expected each objective once, got {', '.join(config.objectives)}")
     Recipe.parse(config.recipe)
@@ -254,6 +256,7 @@ def _drive(
         strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
         check=parts.measure,
         limits=parts.limits,
+        proxies=config.proxies,
         budget=config.budget,
         deadline=deadline,
         seed=config.seed,

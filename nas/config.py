@@ -23,18 +23,20 @@ class SearchConfig(BaseModel):
 
     `time` is in seconds or written ``1h30m``; `trials` and `time` bound the search together, 20 trials when
     neither is given. `concurrency` None uses every core: cores / cpus_per_trial. Without `objectives` it is what the
-    task is usually judged by; `limits` such as ``params<=1e6`` hold for every candidate that is trained. The stored
-    `recipe` is whole: it has what the user did not say, too.
+    task is usually judged by; `limits` such as ``params<=1e6`` hold for every candidate that is trained;
+    `proxies` are zero-cost scores that a strategy may use where they are cheap. The stored `recipe` is whole: it has
+    what the user did not say, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     space: str = "cell_cnn"
     task: str = "digits"
-    strategy: str = "evolution"
+    strategy: str = "auto"
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     scheduler: str | None = None
+    proxies: tuple[str, ...] = ("naswot", "synflow")
     trials: int | None = Field(default=None, ge=1)
     time: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
@@ -52,7 +54,7 @@ class SearchConfig(BaseModel):
     def _seconds(cls, value: object) -> object:
         return parse_duration(value) if isinstance(value, str) else value
 
-    @field_validator("objectives", "limits", "plugins", mode="before")
+    @field_validator("objectives", "limits", "proxies", "plugins", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value

@@ -68,6 +68,14 @@ def _search_options(command: Any) -> Any:
             metavar="LIMIT",
             help="Train nothing beyond it, as 'params<=1e6', 'flops<=50M' or 'latency_ms<=5'; may be given often.",
         ),
+        click.option(
+            "--proxy",
+            "proxies",
+            multiple=True,
+            metavar="NAME",
+            help="Zero-cost score to choose by, where it is cheap [naswot, synflow]; may be given often.",
+        ),
+        click.option("--no-proxies", is_flag=True, help="No zero-cost scores."),
         click.option("--epochs", type=int, help="Epochs of each trial."),
         click.option("--recipe", metavar="K=V,..", help="Other settings of the training, as lr=0.1,batch_size=64."),
         click.option("--seed", type=int, help="Seed of everything random [0]."),
@@ -82,7 +90,7 @@ def _search_options(command: Any) -> Any:
 
 
 _RUN_OPTIONS = [
-    click.option("--strategy", metavar="NAME[:K=V,..]", help="How to choose candidates [evolution]."),
+    click.option("--strategy", metavar="NAME[:K=V,..]", help="How to choose candidates [auto]."),
     click.option("--scheduler", metavar="NAME[:K=V,..]", help="When to stop a trial early [never]."),
     click.option("--time", metavar="TIME", help="Time for the search, as 90s, 30m or 2h."),
     click.option(
@@ -101,10 +109,14 @@ _RUN_OPTIONS = [
 @click.option("--trials", type=int, help="Trials to train [20].")
 @PLUGIN
 @_search_options
-def search(toml: Path | None, plugins: tuple[str, ...], quiet: bool, recipe: str | None, **given: Any) -> None:
+def search(
+    toml: Path | None, plugins: tuple[str, ...], quiet: bool, recipe: str | None, no_proxies: bool, **given: Any
+) -> None:
     """Search for the best architecture; options may stand in a TOML file, those given here win."""
     options = read_toml(toml) if toml is not None else {}
     options |= {name: value for name, value in given.items() if value is not None and value != ()}
+    if no_proxies:
+        options["proxies"] = ()
     if plugins:
         options["plugins"] = [*options.get("plugins", []), *plugins]
     if recipe is not None:

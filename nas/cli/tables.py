@@ -16,7 +16,8 @@ from rich.text import Text
 from nas.api import Run
 from nas.config import SearchConfig
 from nas.controller.front import front, hypervolume_of, reference_values
-from nas.controller.history import Trial
+from nas.controller.history import History, Trial
+from nas.controller.ranks import correlation
 from nas.errors import LedgerError, NasError
 from nas.plugin.build import build_space
 from nas.plugin.manager import Manager
@@ -150,12 +151,30 @@ def summary(run: Run) -> RenderableType:
     facts.add_row("parameters", _count(best.metrics.get("params")))
     if (reference := run.reference) is not None and reference.values:
         facts.add_row("hand-made reference", f"{run.history.objectives[0].name} {number(reference.values[0])}")
+    if said := _proxy_text(run.history):
+        facts.add_row("zero-cost scores", said)
     facts.add_row("decisions", "\n".join(f"{k} = {v}" for k, v in best.architecture.decisions.items()))
     facts.add_row("files", str(run.folder / "best") if run.results else "not exported yet")
     if run.results:
         facts.add_row("load it with", Text(load_line(run.folder / "best"), "bold"))
     fronts = [front_table(run)] if len(run.history.objectives) > 1 else []
     return Panel(Group(*lines, facts, *fronts), title=str(run.folder))
+
+
+def _proxy_text(history: History) -> str:
+    """How many networks were scored, and how well each score ranks the trials that were trained."""
+    if not history.scores:
+        return ""
+    lines = [f"of {len(history.scores)} networks"]
+    scored = [trial for trial in history.complete if trial.digest in history.scores]
+    for name in dict.fromkeys(name for found in history.scores.values() for name in found):
+        pairs = [(history.scores[t.digest][name], history.score(t)) for t in scored if name in history.scores[t.digest]]
+        if len(pairs) >= FEWEST:
+            found = correlation(*zip(*pairs, strict=True))
+            chance = CHANCE / math.sqrt(len(pairs) - 1)
+            doubt = "" if abs(found) > chance else ", which chance may give"
+            lines.append(f"{name}: rank correlation {found:.2f} over {len(pairs)} trials{doubt}")
+    return "\n".join(lines)
 
 
 def _test_metrics(run: Run) -> dict[str, float]:
@@ -168,6 +187,12 @@ def _test_metrics(run: Run) -> dict[str, float]:
 def load_line(folder: Path) -> str:
     """The one line of Python that loads an exported model, wherever it is run."""
     return f'import runpy; model = runpy.run_path("{folder.resolve() / "model.py"}")["load"]()'
+
+
+FEWEST = 5
+"""Trials below which a rank correlation is not worth a line."""
+CHANCE = 1.96
+"""Times 1 / sqrt(n - 1): beyond it independent ranks correlate once in twenty."""
 
 
 def space_records(manager: Manager, task: str | None) -> list[dict[str, Any]]:

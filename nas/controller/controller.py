@@ -16,9 +16,10 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nas.controller.history import History, Limit, Measure, Score, State, Strategy, Trial
-from nas.controller.job import TIME_UP, Done, Job, Wait
+from nas.controller.job import TIME_UP, Done, Job, ScoreJob, Wait
 from nas.controller.ledger import Ledger
 from nas.controller.propose import Proposal, Proposer
+from nas.controller.scoring import Scoring
 from nas.errors import CandidateError, SpaceError
 from nas.space.architecture import Architecture
 
@@ -51,6 +52,7 @@ class Controller:
     reference: an architecture to train before all others.
     check: gives what is known of a candidate before training, or raises CandidateError to refuse it.
     limits: what is outside of one is refused, too.
+    proxies: names of the zero-cost scores that the strategy may wish for, as far as they are cheap.
     observers: the hooks of the plugins.
     """
 
@@ -65,6 +67,7 @@ class Controller:
         seed: int = 0,
         reference: Architecture | None = None,
         limits: Sequence[Limit] = (),
+        proxies: Sequence[str] = (),
         observers: pluggy.HookRelay | None = None,
         watcher: Watcher | None = None,
     ) -> None:
@@ -78,6 +81,7 @@ class Controller:
         self._watcher = watcher
         known = (trial.digest for trial in ledger.trials)
         self._proposer = Proposer(ledger.space, strategy, seed, known, reference)
+        self._scoring = Scoring(ledger, proxies, budget)
         self._left_over = deque(trial.number for trial in ledger.trials if not trial.finished)
         self._accepted = sum(trial.state != "refused" for trial in ledger.trials)
         self._refusals = Counter(trial.reason for trial in _refused_last(ledger.trials))
@@ -85,7 +89,14 @@ class Controller:
     @property
     def history(self) -> History:
         """All trials as they are now."""
-        return replace(self.ledger.history(self.budget), measure=self._check, limits=self._limits)
+        scorable = self._scoring.scorable(self.seconds_left)
+        return replace(
+            self.ledger.history(self.budget),
+            measure=self._check,
+            limits=self._limits,
+            proxies=self._scoring.proxies,
+            scorable=scorable,
+        )
 
     @property
     def seconds_left(self) -> float:
@@ -100,8 +111,8 @@ class Controller:
         """Tells the observers that the search has ended; for when the winner is exported."""
         self._tell("nas_search_finished", history=self.history, run=str(self.ledger.folder))
 
-    def next(self) -> Job | Wait | Done:
-        """What to run now: trials that a dead driver left in flight, then new ones.
+    def next(self) -> Job | ScoreJob | Wait | Done:
+        """What to run now: trials that a dead driver left in flight, then new ones and what they need to be chosen.
 
         Raises SpaceError when no candidate is ever accepted, PluginError when the strategy fails.
         """
@@ -113,14 +124,23 @@ class Controller:
             return Job(trial.number, trial.architecture, self.seed, resume=True)
         if self.budget is not None and self._accepted >= self.budget:
             return Done(f"the budget of {self.budget} trials is spent", "budget")
+        if (job := self._scoring.next()) is not None:
+            return job
+        if self._scoring.waiting:
+            return Wait(idle=True)
         proposal = self._proposer.propose(self.history)
         if isinstance(proposal, Proposal):
             return self._decide(proposal)
+        if isinstance(proposal, Score):
+            self._scoring.wish(proposal)
+            return self._scoring.next() or Wait()
         if isinstance(proposal, Done) and not self._accepted:
             raise self._unfit()
-        if isinstance(proposal, Score):
-            raise NotImplementedError("scores are not computed on workers yet")
         return proposal
+
+    def scored(self, number: int, found: Sequence[Mapping[str, Mapping[str, float]]] = ()) -> None:
+        """What a worker says of the architectures of a `ScoreJob`; nothing where it died."""
+        self._scoring.scored(number, found)
 
     def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
         """One epoch of a trial has been trained."""

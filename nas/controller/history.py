@@ -86,7 +86,8 @@ class History:
     """The space, the objectives, the budget of trials, and every trial in the order of its number.
 
     `measure` gives the costs of any candidate and refuses those that cannot be built; `limits` are bounds on them.
-    `proxies` names the zero-cost scores that may be asked for with a `Score`, `scores` has those known, by digest.
+    `proxies` names the zero-cost scores that may be asked for with a `Score`, `scores` has those known, by digest;
+    of `scorable` more architectures at most they may be asked now, None for any number.
     """
 
     space: Space
@@ -97,6 +98,7 @@ class History:
     limits: tuple[Limit, ...] = ()
     proxies: tuple[str, ...] = ()
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    scorable: int | None = None
 
     def allowed(self, architecture: Architecture) -> bool:
         """Whether the candidate can be built and keeps within every limit."""

@@ -30,8 +30,23 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreJob:
+    """Architectures of which a worker is to say the zero-cost scores; no trial, so its number is below zero."""
+
+    number: int
+    architectures: tuple[Architecture, ...]
+    proxies: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What travels to a worker: JSON only."""
+        return {"architectures": [made.to_dict() for made in self.architectures], "proxies": list(self.proxies)}
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to start yet: see to other things for a moment and ask again."""
+    """Nothing to start yet: ask again in a moment or, where it is `idle`, when a worker has said something."""
+
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

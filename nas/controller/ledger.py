@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
@@ -25,7 +25,17 @@ from nas.controller.front import HYPERVOLUME, front, hypervolume_of, reference_v
 from nas.controller.history import History, Objective, State, Trial
 from nas.controller.journal import Journal, repair
 from nas.controller.lock import RunLock
-from nas.controller.study import EPOCH, STATES, attributes, create_study, load_study, outcome, thawed
+from nas.controller.study import (
+    EPOCH,
+    SCORES,
+    STATES,
+    attributes,
+    create_study,
+    load_scores,
+    load_study,
+    outcome,
+    thawed,
+)
 from nas.errors import LedgerError
 from nas.space.architecture import Architecture
 from nas.space.space import Space
@@ -39,7 +49,8 @@ logger = logging.getLogger(__name__)
 class Ledger:
     """The trials of one search; made by `create` or `open`, given back by `close`.
 
-    `folder` is where it lives, `objectives` what the search is after, `trials` every trial in the order of its number.
+    `folder` is where it lives, `objectives` what the search is after, `trials` every trial in the order of its number;
+    `scores` has the zero-cost scores by digest, all of which took `score_seconds`.
     """
 
     def __init__(self, folder: Path, space: Space, lock: RunLock | None) -> None:
@@ -52,6 +63,7 @@ class Ledger:
         found = storage.get_all_trials(self._study, deepcopy=False)
         self._ids = [trial._trial_id for trial in found]
         self.trials: list[Trial] = [thawed(trial) for trial in found]
+        self.scores, self.score_seconds = load_scores(storage, self._study)
         self._distributions = {d.label: CategoricalDistribution(d.names) for d in space.decisions}
 
     @classmethod
@@ -132,7 +144,15 @@ class Ledger:
 
     def history(self, budget: int | None = None) -> History:
         """The trials as they are now."""
-        return History(self.space, self.objectives, tuple(self.trials), budget)
+        return History(self.space, self.objectives, tuple(self.trials), budget, scores=self.scores)
+
+    def record_scores(self, digest: str, scores: Mapping[str, float], seconds: float) -> None:
+        """The zero-cost scores of an architecture, which took `seconds`; without any it is known to have none."""
+        with self._journal.hurried():
+            said: dict[str, Any] = {"scores": dict(scores), "seconds": seconds}
+            self._storage.set_study_system_attr(self._study, f"{SCORES}{digest}", said)
+        self.scores[digest] = dict(scores)
+        self.score_seconds += seconds
 
     def start(
         self, architecture: Architecture, *, source: str = "", metrics: Mapping[str, float] | None = None

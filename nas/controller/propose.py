@@ -91,8 +91,8 @@ class Proposer:
     def _check_wish(self, wish: Score, history: History) -> None:
         """A wish that is never fulfilled would be repeated for ever."""
         unknown = [a for a in wish.architectures if a.digest not in history.scores]
-        if not history.proxies or not unknown:
-            known = "every one asked about has its scores" if history.proxies else "the search has no proxies"
+        if not history.proxies or not unknown or history.scorable == 0:
+            known = "every one asked about has its scores" if not unknown else "there are none to be had now"
             raise PluginError(f"strategy {self._name!r} asks for zero-cost scores, but {known}")
 
     def _take(self, candidate: Architecture) -> bool:

@@ -22,6 +22,9 @@ FORMAT = 1
 EPOCH = "nas:epoch:"
 """Key of one epoch's metrics of a trial in flight; a system attribute, so that the dashboard does not list them."""
 
+SCORES = "nas:scores:"
+"""Key of an architecture's zero-cost scores, by its digest; a system attribute of the study."""
+
 STATES: dict[State, TrialState] = {
     "running": TrialState.RUNNING,
     "complete": TrialState.COMPLETE,
@@ -101,6 +104,13 @@ def load_study(folder: Path, storage: JournalStorage) -> tuple[int, tuple[Object
     if said["format"] != FORMAT:
         raise LedgerError(f"expected a ledger of format {FORMAT} in {folder}, got {said['format']}; update the package")
     return studies[0]._study_id, tuple(Objective(**objective) for objective in said["objectives"])
+
+
+def load_scores(storage: JournalStorage, study: int) -> tuple[dict[str, dict[str, float]], float]:
+    """The zero-cost scores by digest, and the seconds that all of them took."""
+    kept = storage.get_study_system_attrs(study)
+    said = {key.removeprefix(SCORES): value for key, value in kept.items() if key.startswith(SCORES)}
+    return {digest: one["scores"] for digest, one in said.items()}, sum(one["seconds"] for one in said.values())
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from nas.space.ports import TaskInfo
 
 WARMUP, RUNS = 3, 15
 """Forward passes that are not timed and that are: the median of fifteen is calm about what else the machine does."""
+KEPT = 20_000
+"""Candidates remembered, some megabytes; strategies ask about hundreds for each that is trained."""
 
 
 class Measuring:
@@ -42,6 +44,8 @@ class Measuring:
                 found = self._measured(architecture)
             except CandidateError as error:
                 found = error
+            if len(self._known) >= KEPT:
+                self._known.clear()
             self._known[architecture.digest] = found
         if isinstance(found, CandidateError):
             raise CandidateError(str(found))

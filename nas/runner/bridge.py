@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 
 from nas.controller.controller import Controller
 from nas.controller.history import State
-from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job
+from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job, ScoreJob
 from nas.errors import NasError
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import MESSAGE
@@ -66,12 +66,12 @@ class Bridge:
         until = monotonic() + ASK_SECONDS
         while self._done is None:
             answer = self.controller.next()
-            if isinstance(answer, Job):
+            if isinstance(answer, Job | ScoreJob):
                 self._live[trial_id] = answer.number
                 return {"job": json.dumps(answer.to_dict()), "worker": self._worker}
             if isinstance(answer, Done):
                 self._done = answer
-            elif self._live and monotonic() > until:
+            elif self._live and (answer.idle or monotonic() > until):
                 return None
         return self._done
 
@@ -87,6 +87,10 @@ class Bridge:
         if "failed" in message:
             self.ended(trial, "failed", message["failed"])
             return
+        if "scores" in message:
+            self._actors.pop(trial.trial_id, None)
+            self.controller.scored(self._live.pop(trial.trial_id), message["scores"])
+            return
         if "metrics" in message:
             self.controller.report(self._live[trial.trial_id], message["metrics"])
         if message["last"]:
@@ -96,7 +100,9 @@ class Bridge:
         """A trial has ended; what Tune says after that is no news."""
         self._actors.pop(trial.trial_id, None)
         number = self._live.pop(trial.trial_id, None)
-        if number is not None:
+        if number is not None and number < 0:
+            self.controller.scored(number)
+        elif number is not None:
             self.controller.finish(number, state, reason)
 
     def guarded(self, told: Callable[..., None], *args: Any) -> None:

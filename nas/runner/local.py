@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nas.controller.controller import Controller
-from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job
-from nas.runner.spec import Worker, WorkerSpec, explain, is_last
+from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job, ScoreJob
+from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
 
 def run_local(controller: Controller, spec: WorkerSpec) -> Done:
@@ -18,6 +18,8 @@ def run_local(controller: Controller, spec: WorkerSpec) -> Done:
             answer = controller.next()
             if isinstance(answer, Done):
                 return answer
+            if isinstance(answer, ScoreJob):
+                controller.scored(answer.number, score_all(worker, answer.to_dict()))
             if isinstance(answer, Job) and not _run(controller, worker, answer):
                 return TIME_UP
     except KeyboardInterrupt:

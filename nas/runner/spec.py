@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,10 @@ class Worker(Protocol):
 
         With ``epoch`` and ``epochs`` in it the last one is known as such.
         """
+        ...
+
+    def score(self, architecture: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The zero-cost ``scores`` of an architecture and the ``seconds`` each took, by name."""
         ...
 
     def close(self) -> None:
@@ -86,6 +90,18 @@ def explain(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {said[:500]}{place}" if said else f"{type(error).__name__}{place}"
+
+
+def score_all(worker: Worker, job: Mapping[str, Any]) -> list[dict[str, Mapping[str, Any]]]:
+    """What a worker says of the architectures of a score job, in their order; nothing of one that it fails on."""
+    found: list[dict[str, Mapping[str, Any]]] = []
+    for architecture in job["architectures"]:
+        try:
+            said = worker.score(architecture, job["proxies"])
+        except Exception:
+            said = {}
+        found.append({key: said[key] for key in ("scores", "seconds") if key in said})
+    return found
 
 
 def is_last(metrics: Mapping[str, float]) -> bool:

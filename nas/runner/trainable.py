@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.tune import Trainable
 
-from nas.runner.spec import Worker, WorkerSpec, explain, is_last
+from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
 MESSAGE = "nas"
 """Key of a result under which our message travels, as JSON."""
@@ -38,9 +38,11 @@ class WorkerTrainable(Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains one epoch."""
+        """Trains one epoch, or computes the scores of a score job."""
         if self._worker is None:
             return _result({"broken": self._broken}, last=True)
+        if "proxies" in self._job:
+            return _result({"scores": score_all(self._worker, self._job)}, last=True)
         try:
             if self._epochs is None:
                 self._epochs = iter(self._worker.trial(self._job))

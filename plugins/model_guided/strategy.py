@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from nas.controller.history import History, Score, Strategy
+from nas.controller.limits import within
 from nas.errors import ConfigError
 from nas.space.architecture import Architecture
 
@@ -32,6 +33,8 @@ POOL = 50
 """Random architectures that a start is chosen from."""
 BEST = 10
 """Trials whose neighbourhood is searched: more than one, for the best so far may be a local optimum."""
+SCORED = 16
+"""Of the pool that are scored for one start; best of sixteen is among the best tenth four times of five."""
 MUTATIONS = 10
 """Of each of the best."""
 CROSSINGS = 20
@@ -61,13 +64,13 @@ class ModelGuided:
         targets = normal_ranks(observed.scalar(rng))
         candidates = list(_fresh(history, _around(history, observed, targets, rng), seen))
         if not candidates:
-            return history.space.sample(rng)
+            return within(history, lambda: history.space.sample(rng), rng)
         expected = self._improvement(replace(history, scores={}), observed, targets, candidates)
         if not history.proxies:
             return candidates[int(expected.argmax())]
         short: list[Architecture] = [candidates[i] for i in np.argsort(-expected, kind="stable")[:SHORT]]
-        if any(candidate.digest not in history.scores for candidate in short):
-            return Score(tuple(short))
+        if (wish := _wish(history, short)) is not None:
+            return wish
         judged = self._improvement(history, observed, targets, short)
         return short[int(judged.argmax())]
 
@@ -78,12 +81,14 @@ class ModelGuided:
         """
         pool = list(_fresh(history, (history.space.sample(rng) for _ in range(POOL)), seen))
         if not pool:
-            return history.space.sample(rng)
+            return within(history, lambda: history.space.sample(rng), rng)
         if history.proxies and len(history.trials) % 2 == 0:
-            if any(candidate.digest not in history.scores for candidate in pool):
-                return Score(tuple(pool))
-            places = _ranked(history, pool)
-            pool = [pool[i] for i in np.argsort(-places, kind="stable")[: max(len(pool) // 5, 1)]]
+            pool = pool[:SCORED]
+            if (wish := _wish(history, pool)) is not None:
+                return wish
+            scored = [candidate for candidate in pool if candidate.digest in history.scores] or pool
+            places = _ranked(history, scored)
+            pool = [scored[i] for i in np.argsort(-places, kind="stable")[: max(len(scored) // 5, 1)]]
         if not history.trials:
             return pool[0]
         inputs = self.encoder.encode(history, [*pool, *(trial.architecture for trial in history.trials)])
@@ -136,11 +141,18 @@ def _fresh(history: History, candidates: Iterable[Architecture], seen: set[str])
                 yield candidate
 
 
+def _wish(history: History, candidates: Sequence[Architecture]) -> Score | None:
+    """The wish for the scores of those that have none yet, of so many as may be scored; None where there is none."""
+    unknown = [candidate for candidate in candidates if candidate.digest not in history.scores]
+    wanted = unknown[: history.scorable]
+    return Score(tuple(wanted)) if wanted else None
+
+
 def _ranked(history: History, pool: Sequence[Architecture]) -> Array:
     """The sum of each candidate's ranks over all scores; no score may be finite."""
     total = np.zeros(len(pool))
     for name in history.proxies:
-        values = np.array([history.scores[candidate.digest].get(name, -np.inf) for candidate in pool])
+        values = np.array([history.scores.get(candidate.digest, {}).get(name, -np.inf) for candidate in pool])
         total += normal_ranks(np.nan_to_num(values, nan=-np.inf))
     return total
 

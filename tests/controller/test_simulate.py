@@ -200,7 +200,7 @@ def test_scores_come_from_the_rows_and_cost_the_free_workers_their_seconds_once(
 
 
 def test_without_proxies_nobody_may_ask_for_scores() -> None:
-    with pytest.raises(PluginError, match="asks for zero-cost scores, but the search has no proxies"):
+    with pytest.raises(PluginError, match="asks for zero-cost scores, but there are none to be had now"):
         simulate(table(RISING), ("rank", Ranking()), trials=2, seed=0)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,12 @@ class Worker:
                 "omp": int(os.environ.get("OMP_NUM_THREADS", 0)),
                 **({} if act == "unsaid" else {"epochs": epochs}),
             }
+
+    def score(self, architecture: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The architecture's size; the acts of a trial are those of its score, too."""
+        decisions = architecture["decisions"]
+        misbehave(decisions["act"].removeprefix("unscored "), 2, False)
+        return {"scores": dict.fromkeys(names, decisions["size"]), "seconds": dict.fromkeys(names, 0.001)}
 
     def close(self) -> None:
         Path(self.config["run"], f"closed-{os.getpid()}").touch()

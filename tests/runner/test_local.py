@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from acts import Wisher
 
 from nas.controller.controller import Controller
 from nas.controller.job import Done
@@ -73,3 +74,12 @@ def test_a_worker_that_cannot_be_made_is_an_error(search: Search) -> None:
     with pytest.raises(RuntimeError, match="no data here"):
         run_local(controller, spec)
     assert not controller.history.trials
+
+
+def test_scores_are_computed_between_trials(search: Search) -> None:
+    acts = ("work", "unscored raise")
+    controller, spec = search(*acts, sizes=20, budget=4, strategy=("wisher", Wisher()), proxies=["size"])
+    assert run_local(controller, spec).cause == "budget"
+    history = controller.history
+    assert {"act": "work", "size": 19} in [dict(trial.architecture.decisions) for trial in history.trials]
+    assert list(history.scores.values()).count({}) == 20, "those that cannot be scored are known to have no scores"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import psutil
 import pytest
+from acts import Wisher
 from ray import tune
 
 from nas.controller.controller import Controller
@@ -102,6 +103,23 @@ def test_a_worker_that_dies_is_recorded_and_the_search_goes_on(
     assert alive.state == "complete"
     assert len(pids(controller)) == 2
     assert capfd.readouterr() == ("", "")
+
+
+def test_scores_are_computed_by_the_workers_and_choose(search: Search) -> None:
+    controller, spec = search("work", sizes=40, budget=4, strategy=("wisher", Wisher()), proxies=["size"])
+    assert run_ray(controller, spec, Resources(2)).cause == "budget"
+    history = controller.history
+    assert [trial.state for trial in history.trials] == ["complete"] * 4
+    assert 39 in [trial.architecture.decisions["size"] for trial in history.trials]
+    assert len(history.scores) > 30
+
+
+def test_a_worker_that_dies_over_a_score_is_no_end(search: Search) -> None:
+    controller, spec = search("work", "unscored die", sizes=3, budget=5, strategy=("wisher", Wisher()), proxies=["s"])
+    assert run_ray(controller, spec, Resources(1)).cause == "budget"
+    history = controller.history
+    assert {trial.state for trial in history.trials} == {"complete"}
+    assert {} in history.scores.values()
 
 
 def test_a_worker_killed_from_outside_is_recorded(search: Search) -> None:
