@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nas import create_manager
+from nas.plugin.registry import parse_spec
 from nas.testing import check_plugin
 
 ROOT = Path(__file__).parents[1]
@@ -50,3 +52,12 @@ def test_the_reading_order_has_every_part_of_the_core() -> None:
     for folder in (ROOT / "nas").iterdir():
         if (folder / "__init__.py").is_file():
             assert f"nas/{folder.name}/" in text, f"CONTRIBUTING.md's reading order lacks nas/{folder.name}/"
+
+
+def test_the_page_of_tasks_has_every_task_and_names_spaces_there_are() -> None:
+    page, registry = (ROOT / "docs" / "tasks.md").read_text(), create_manager().registry
+    assert {entry.name for entry in registry.all("task")} <= set(re.findall(r"`(\w+)", page))
+    spaces = re.findall(r"^nas search --space (\S+) --task", page, re.MULTILINE)
+    assert len(spaces) == page.count("\nnas search ")
+    for spec in spaces:
+        registry.get("space", parse_spec(spec)[0])

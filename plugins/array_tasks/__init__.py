@@ -1,4 +1,4 @@
-"""Tasks of arrays of any kind in one file: several inputs, or one, for a class or values."""
+"""Tasks of arrays of any kind in one file, and a small regression that needs none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from nas.plugin.registry import Registrar
 
 @hookimpl
 def nas_register(registry: Registrar) -> None:
-    """Register the task."""
+    """Register the tasks."""
+    registry.task(
+        "diabetes",
+        "nas_plugins.array_tasks.diabetes:diabetes",
+        summary="442 patients as vectors of ten measures, and a value: how far their diabetes is a year on",
+    )
     registry.task(
         "inputs",
         "nas_plugins.array_tasks.inputs:inputs",

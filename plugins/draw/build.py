@@ -48,7 +48,7 @@ class Builder:
         place = f"{path}/{node.name}" if path else node.name
         box = replace(self.element(node.name, node.op, place), decides=frozenset(_labels(node.op)))
         if not isinstance(node.inputs, Choice):
-            return box
+            return replace(box, lines=(*box.lines, *_sources(node)))
         said = _options("inputs", node.inputs)
         if box.look == "sum":
             box = replace(box, look="block", kind="add", lines=(Line(node.name, "name"), Line("add", "title")))
@@ -257,6 +257,20 @@ def _anonymous(box: Box) -> Box:
 
 def _counted(box: Box, count: int) -> Box:
     return box if count == 1 else replace(box, times=f"× {count}")
+
+
+def _sources(node: Node) -> tuple[Line, ...]:
+    """What a choice reads as its first input, second and so on, since its wires end in one point."""
+    assert isinstance(node.inputs, tuple)
+    if not isinstance(node.op, Choice) or len(node.inputs) < 2:
+        return ()
+    named = [option.inputs for option in node.op.options if isinstance(option, Graph)]
+    if not named:
+        return (Line(f"from {', '.join(node.inputs)}", "faint"),)
+    if named[0] == node.inputs:
+        return ()
+    said = (f"{name} from {source}" for name, source in zip(named[0], node.inputs, strict=False))
+    return (Line(", ".join(said), "faint"),)
 
 
 def _options(what: str, choice: Choice) -> tuple[Line, ...]:

@@ -75,6 +75,7 @@ def _description(winner: Exportable, difference: float) -> dict[str, Any]:
             "inputs": [{"kind": port.kind, "shape": port.shape} for port in task.inputs],
             "outputs": task.outputs,
             "target": task.target,
+            **({"vocabulary": task.vocabulary} if task.vocabulary else {}),
         },
         "params": costs.params,
         "flops": costs.flops,

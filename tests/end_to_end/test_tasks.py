@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 import nas
 from nas.cli.main import main
 from nas.errors import ConfigError
+from nas.train.task import open_task
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +45,8 @@ def test_each_family_has_data_of_its_own(
     assert [trial.state for trial in run.trials] == ["complete"]
     assert metrics <= set(run.results)
     assert nas.load_run(tmp_path / "run").trials == run.trials
+    written = json.loads((tmp_path / "run" / "best" / "architecture.json").read_text())["task"]
+    assert written.get("vocabulary", 0) == open_task(nas.create_manager().registry, task).info.vocabulary
     shown = said("show", str(tmp_path / "run"))
     assert all(name.replace("_", " ") in shown for name in metrics)
     assert "val loss" in said("show", str(tmp_path / "run"), "--trial", "0")

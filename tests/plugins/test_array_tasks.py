@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import nas
 from nas.errors import ConfigError, NasError, TaskError
 from nas.plugin.manager import create_manager
 from nas.plugin.registry import Registry
@@ -91,3 +92,22 @@ def test_a_file_that_does_not_fit(
     with pytest.raises(kind, match=said) as caught:
         opened(registry, tmp_path, arrays(**changes), options)
     assert kind is ConfigError or "mine.npz" in str(caught.value) or "part" in str(caught.value)
+
+
+def test_diabetes_is_scikit_learns(registry: Registry) -> None:
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    task = open_task(registry, "diabetes")
+    train, test = task.train_arrays(), task.test_arrays()
+    assert (len(train), len(test)) == (354, 88)
+    ours = np.column_stack([np.concatenate([train.x[0], test.x[0]]), np.concatenate([train.y, test.y])])
+    theirs = np.column_stack([x, y]).astype(np.float32)
+    assert np.array_equal(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)])
+    assert np.array_equal(open_task(registry, "diabetes").test_arrays().x[0], test.x[0])
+
+
+def test_diabetes_can_be_told_from_what_was_measured(registry: Registry, tmp_path: Path) -> None:
+    run = nas.search("mlp", "diabetes", trials=1, epochs=30, runner="local", recipe={"lr": 0.01}, out=tmp_path / "run")
+    assert [objective.name for objective in run.history.objectives] == ["val_r2"]
+    assert run.results["test_r2"] > 0.3

@@ -25,7 +25,9 @@ from nas.space.flat import flatten
 from nas.space.graph import chain, choice, dense_cell, graph, repeat
 from nas.space.ports import Port, TaskInfo
 from nas.space.space import Space
+from nas.train.task import open_task
 from nas_plugins.draw import render
+from nas_plugins.draw.build import Builder
 from nas_plugins.draw.layers import Size, layered
 from nas_plugins.draw.layout import Placed, arrange
 from nas_plugins.draw.picture import Box, Edge, Inside, Line, Picture
@@ -154,6 +156,19 @@ def test_choice_of_inputs_is_dashed_and_named() -> None:
         ("two", True),
     }
     assert "inputs: x+one | x+two | one+two" in [text for box in inside.boxes for text in box.texts()]
+
+
+@pytest.mark.parametrize(
+    ("spec", "task", "name", "line"),
+    [
+        ("seq2seq", "toy_reverse", "decoder", "x from to, memory from memory"),
+        ("two_tower", "digit_views", "fusion", "from image0_tower, sequence1_tower"),
+    ],
+)
+def test_a_choice_says_which_of_its_inputs_is_which(spec: str, task: str, name: str, line: str) -> None:
+    space = build_space(registry, spec, open_task(registry, task).info)
+    (box,) = (box for box in Builder().inside(space.graph).boxes if box.name == name)
+    assert line in box.texts()
 
 
 def test_options_that_share_their_nodes_lie_over_one_another() -> None:
