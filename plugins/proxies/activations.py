@@ -82,7 +82,9 @@ class _Features(Mode):
         """See `Mode`."""
         if name == "batch_norm":
             x = args[0] if args else kwargs["input"]
-            self.deviations.append(x.transpose(0, 1).flatten(1).var(1, correction=0).mean().sqrt())
+            variance = x.transpose(0, 1).flatten(1).var(1, correction=0).mean()
+            if variance > 0:  # else nothing comes in that could be scaled
+                self.deviations.append(variance.sqrt())
         out = func(*args, **kwargs)
         if name == "batch_norm" or (self.deviations and self._has_places(out)):
             self.last = out
