@@ -217,22 +217,22 @@ class Journal:
         """Digest -> its lines; raises ConfigError when it is of another setup."""
         if not self._file.is_file():
             return {}
-        first, *lines = self._file.read_text().splitlines() or [self._setup]
-        if json.loads(first) != json.loads(self._setup):
+        text = self._file.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # what comes next must not stand behind half a line
+            self._file.write_text(whole)
+        first, *lines = map(json.loads, whole.splitlines() or [self._setup])
+        if first != json.loads(self._setup):
             raise ConfigError(f"{self._file} is of another table; remove it or give another --out")
         found: dict[str, list[dict[str, Any]]] = {}
-        for line in lines:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                continue
+        for said in lines:
             found.setdefault(said.pop("digest"), []).append(said)
         return found
 
     def add(self, digest: str, said: Mapping[str, Any]) -> None:
         """One line, durable when this returns."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not self._file.is_file()
+        fresh = not self._file.is_file() or not self._file.stat().st_size
         with self._file.open("a") as out:
             out.write(self._setup + "\n" if fresh else "")
             out.write(json.dumps({"digest": digest, **said}) + "\n")
