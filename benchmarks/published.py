@@ -29,7 +29,10 @@ from nas.plugin.manager import create_manager
 from nas.space.digest import digest
 from nas.space.graph import Block, Graph, Scalar
 from nas.space.ports import Port, TaskInfo
-from nas_plugins.tables.nas_bench_nlp import OPS, Recipe, new_states, recipe_to_cell
+
+_nlp = importlib.import_module("nas_plugins.tables.nas_bench_nlp")
+OPS, new_states, recipe_to_cell = _nlp.OPS, _nlp.new_states, _nlp.recipe_to_cell
+Recipe = Mapping[str, Mapping[str, Any]]
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
 
