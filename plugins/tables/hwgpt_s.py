@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.controller.front import Point, front, hypervolume, signed
+from nas.controller.front import hypervolume, turned
 from nas.controller.history import Objective
 from nas.controller.table import Row, Table
 from nas.plugin.build import build_space
@@ -80,7 +80,7 @@ class Decoders:
     def best(self) -> float:
         """See `Table`: rows, and the best sums of layers at many prices of latency."""
         points = [*map(tuple, self.values[:, :2].tolist()), *self._sought()]
-        return hypervolume(front(signed(p, self.objectives) for p in points), self._corner)
+        return hypervolume([turned(p, self.objectives) for p in points], turned(self.reference, self.objectives))
 
     @cached_property
     def reference(self) -> tuple[float, ...]:
@@ -100,10 +100,6 @@ class Decoders:
     def surrogate(self) -> Additive:
         """Fitted on all rows."""
         return Additive.fit(self.shapes, self.values)
-
-    @property
-    def _corner(self) -> Point:
-        return signed(self.reference, self.objectives)
 
     @cached_property
     def _numbers(self) -> dict[tuple[int, ...], int]:

@@ -166,15 +166,13 @@ Job = tuple[str, dict[str, Any], int | list[str]]
 def _jobs(
     sample: Mapping[str, Architecture], records: Mapping[str, Record], seeds: int, proxies: list[str]
 ) -> Iterator[Job]:
-    for digest, made in sample.items():
-        record = records[digest]
-        if record.refused:
-            continue
-        for seed in range(seeds):
-            if seed not in record.val:
-                yield digest, made.to_dict(), seed
-        if missing := [name for name in proxies if name not in record.scores]:
-            yield digest, made.to_dict(), missing
+    """Trainings first: scores can be had at any time."""
+    open_ = {digest: made.to_dict() for digest, made in sample.items() if not records[digest].refused}
+    for digest, made in open_.items():
+        yield from ((digest, made, seed) for seed in range(seeds) if seed not in records[digest].val)
+    for digest, made in open_.items():
+        if missing := [name for name in proxies if name not in records[digest].scores]:
+            yield digest, made, missing
 
 
 def _done(config: Mapping[str, Any], jobs: list[Job], processes: int) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -236,6 +236,8 @@ def test_a_table_has_every_epoch_of_both_parts_for_every_seed(made_at_once: Reco
             assert record.seconds[seed] > 0
         assert record.val[0] != record.val[1]
         assert record.params > 0
+        assert record.scores["params"] == record.params
+        assert record.scores.keys() == {entry.name for entry in registry.all("proxy")}
 
 
 def test_making_a_table_goes_on_where_it_was_stopped(made_at_once: Recorded, tmp_path: Path) -> None:
@@ -243,7 +245,7 @@ def test_making_a_table_goes_on_where_it_was_stopped(made_at_once: Recorded, tmp
 
     def stop(done: int, total: int) -> None:
         seen.append((done, total))
-        if done == 2 and total == 6:
+        if done == 2 and total == 9:
             raise Stopped
 
     with pytest.raises(Stopped):
@@ -252,10 +254,10 @@ def test_making_a_table_goes_on_where_it_was_stopped(made_at_once: Recorded, tmp
     journal = out.with_suffix(".jsonl")
     journal.write_text(journal.read_text()[:-30])  # the machine died while it wrote the second
     went_on = make(small_setup(), out, progress=stop)
-    assert seen == [(1, 6), (2, 6), *((n, 5) for n in range(1, 6))]
+    assert seen == [(1, 9), (2, 9), *((n, 8) for n in range(1, 9))], "2 seeds and the scores of 3 networks"
     assert [_scores(row) for row in went_on.records] == [_scores(row) for row in made_at_once.records]
     again = make(small_setup(), out, progress=stop)
-    assert len(seen) == 7, "nothing is left to do"
+    assert len(seen) == 10, "nothing is left to do"
     assert [_scores(row) for row in again.records] == [_scores(row) for row in made_at_once.records]
 
 
@@ -341,6 +343,6 @@ def test_the_command_tells_what_it_did(tmp_path: Path) -> None:
     told = ["tabulate", "--space", SMALL, "--task", "digit_rows", *only, "--samples", "1", "--epochs", "1"]
     done = CliRunner().invoke(main, [*told, "--seeds", "1", "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert "1/1 done" in done.output
+    assert "2/2 done" in done.output
     assert f"{out}: 1 networks, 0 that cannot be built left out" in done.output
     assert read(out).setup.only == {label: list(names) for label, names in KEPT.items()}
