@@ -26,10 +26,13 @@ from rich.table import Column, Table
 from nas.model import blueprint
 from nas.plugin.build import build_space
 from nas.plugin.manager import create_manager
-from nas.plugin.registry import Blocks
 from nas.space.digest import digest
-from nas.space.graph import Block, Graph, Scalar, graph
+from nas.space.graph import Block, Graph, Scalar
 from nas.space.ports import Port, TaskInfo
+
+_nlp = importlib.import_module("nas_plugins.tables.nas_bench_nlp")
+OPS, new_states, recipe_to_cell = _nlp.OPS, _nlp.new_states, _nlp.recipe_to_cell
+Recipe = Mapping[str, Mapping[str, Any]]
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
 
@@ -86,18 +89,6 @@ def nas_bench_201(folder: Path, step: int = 1) -> Agreement:
     return Agreement(len(strings), converted, equal, "16 channels, 3 x 5 cells; strings there and back")
 
 
-RECIPE_OPS = {
-    "linear": "cell_linear",
-    "blend": "blend",
-    "elementwise_prod": "product",
-    "elementwise_sum": "add",
-    "activation_tanh": "tanh",
-    "activation_sigm": "sigmoid",
-    "activation_leaky_relu": "leaky_relu",
-}
-Recipe = Mapping[str, Mapping[str, Any]]
-
-
 def nas_bench_nlp(folder: Path, step: int = 1) -> Agreement:
     """NAS-Bench-NLP (Klyuchnikov et al., IEEE Access 2022): cells of the space `recurrent_cell`; every `step`-th row.
 
@@ -131,21 +122,6 @@ def recipes(folder: Path) -> list[tuple[Recipe, int]]:
     )
 
 
-def new_states(recipe: Recipe) -> int:
-    """How many states a recipe's cell has."""
-    return sum(f"h_new_{i}" in recipe for i in range(len(recipe)))
-
-
-def recipe_to_cell(recipe: Recipe, b: Blocks) -> Graph:
-    """A recipe as the graph of a cell, node by node."""
-    states = range(new_states(recipe))
-    nodes: dict[str, tuple[Block, tuple[str, ...]]] = {
-        name: (b[RECIPE_OPS[said["op"]]](), tuple(said["input"])) for name, said in recipe.items()
-    }
-    nodes["out"] = (b.pack(), tuple(f"h_new_{i}" for i in states))
-    return graph(["x", *(f"h_prev_{i}" for i in states)], nodes, "out")
-
-
 def called(recipe: Recipe) -> dict[str, str]:
     """The nodes of a recipe -> what `recurrent_cell` calls them; its node 0, always a linear map, is spare."""
     inner = {name: [source for source in said["input"] if source in recipe] for name, said in recipe.items()}
@@ -160,7 +136,7 @@ def recipe_decisions(recipe: Recipe) -> dict[str, Scalar]:
     for name, said in recipe.items():
         values = [names[source] for source in said["input"] if source != "x"]
         reads = "x" * ("x" in said["input"]) + "v" * len(values)
-        decisions[names[name]] = f"{RECIPE_OPS[said['op']]}:{reads}"
+        decisions[names[name]] = f"{OPS[said['op']]}:{reads}"
         decisions |= {f"{names[name]}/value{i}": value for i, value in enumerate(values)}
     return decisions
 

@@ -260,7 +260,7 @@ def regrets(simulation: Simulation) -> list[float]:
     """What is missing to the table's best after each training: in units of its judge, or as a share of hypervolume."""
     table = simulation.table
     if table.judge is not None:
-        return [table.judge.sign * (table.best - value) for value in incumbents(simulation)]
+        return [table.judge.sign * (table.best - value) + 0.0 for value in incumbents(simulation)]  # no -0.0
     return [1 - volume / table.best for volume in hypervolumes(simulation)]
 
 

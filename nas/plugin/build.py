@@ -46,5 +46,5 @@ def build_table(registry: Registry, text: str) -> Any:
     entry = registry.get("table", name)
     for option, default in entry.options().items():
         if default is Parameter.empty and option not in options:
-            raise ConfigError(f"table {name!r} needs option {option!r}; give '{name}:{option}=...'")
+            raise ConfigError(f"table {name!r} ({entry.summary}) needs option {option!r}; give '{name}:{option}=...'")
     return entry.build(registry, **options)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nas.errors import PluginError, SpaceError
-from nas.plugin.build import build_space, build_strategy
+from nas.plugin.build import build_space, build_strategy, build_table
 from nas.plugin.manager import Manager, create_manager
 from nas.plugin.registry import Entry, EntryKind, Registry, parse_spec
 from nas.space.ports import Port, TaskInfo
@@ -64,6 +64,8 @@ class Case:
             return build_strategy(self.registry, self.spec)
         if self.kind == "task":
             return self.entry.build(**parse_spec(self.spec)[1])
+        if self.kind == "table":
+            return build_table(self.registry, self.spec)
         return self.entry.load()
 
     def space(self) -> Space:
@@ -72,7 +74,7 @@ class Case:
 
     def needs(self) -> list[str]:
         """Options without a default that `spec` does not give."""
-        if self.kind not in ("space", "strategy", "task"):
+        if self.kind not in ("space", "strategy", "task", "table"):
             return []
         given, options = self.entry.named(parse_spec(self.spec)[1]), self.entry.options()
         return [name for name, value in options.items() if value is inspect.Parameter.empty and name not in given]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.plugin.registry import EntryKind
-from nas.testing import blocks, entries, proxies, spaces, strategies, tasks
+from nas.testing import blocks, entries, proxies, spaces, strategies, tables, tasks
 from nas.testing.case import Case, cases
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _CHECKS: dict[EntryKind, tuple[Check, ...]] = {
     "space": spaces.CHECKS,
     "task": tasks.CHECKS,
     "strategy": strategies.CHECKS,
+    "table": tables.CHECKS,
     "objective": entries.OBJECTIVE_CHECKS,
     "proxy": proxies.CHECKS,
 }

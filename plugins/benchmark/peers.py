@@ -69,11 +69,10 @@ class Peer:
 
 def decide(space: Space, asked: Any) -> Architecture:
     """The architecture whose decisions a trial suggests, one after the other, as far as they are open."""
-    names = {decision.label: decision.names for decision in space.decisions}
-    given: dict[str, Any] = {}
-    while True:
-        made = space.architecture(given, fill=True)
-        label = next((label for label in made.decisions if label not in given), None)
-        if label is None:
-            return made
-        given[label] = asked.suggest_categorical(label, names[label])
+
+    def choose(number: int) -> int:
+        decision = space.decisions[number]
+        picked: int = asked.suggest_categorical(decision.label, range(len(decision.names)))
+        return picked
+
+    return space.take(choose)

@@ -20,6 +20,8 @@ TABLES = {
     "digits_transformer": ("own", "432 Transformer encoders, trained here on the rows of scikit-learn's digits"),
     "tabulated": ("own", "a file made by `nas tabulate`"),
     "nas_bench_201": ("nas_bench_201", "15,625 convolutional cells on CIFAR-10 (Dong & Yang, ICLR 2020)"),
+    "nas_bench_nlp": ("nas_bench_nlp", "265 recurrent language models on WikiText-2 (Klyuchnikov et al., 2022)"),
+    "hwgpt_s": ("hwgpt_s", "decoders, perplexity against latency (Sukthanker et al., NeurIPS 2024)"),
 }
 """Name -> the file it is in, and a line about it."""
 

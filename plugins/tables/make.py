@@ -166,15 +166,13 @@ Job = tuple[str, dict[str, Any], int | list[str]]
 def _jobs(
     sample: Mapping[str, Architecture], records: Mapping[str, Record], seeds: int, proxies: list[str]
 ) -> Iterator[Job]:
-    for digest, made in sample.items():
-        record = records[digest]
-        if record.refused:
-            continue
-        for seed in range(seeds):
-            if seed not in record.val:
-                yield digest, made.to_dict(), seed
-        if missing := [name for name in proxies if name not in record.scores]:
-            yield digest, made.to_dict(), missing
+    """Trainings first: scores can be had at any time."""
+    open_ = {digest: made.to_dict() for digest, made in sample.items() if not records[digest].refused}
+    for digest, made in open_.items():
+        yield from ((digest, made, seed) for seed in range(seeds) if seed not in records[digest].val)
+    for digest, made in open_.items():
+        if missing := [name for name in proxies if name not in records[digest].scores]:
+            yield digest, made, missing
 
 
 def _done(config: Mapping[str, Any], jobs: list[Job], processes: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -217,22 +215,22 @@ class Journal:
         """Digest -> its lines; raises ConfigError when it is of another setup."""
         if not self._file.is_file():
             return {}
-        first, *lines = self._file.read_text().splitlines() or [self._setup]
-        if json.loads(first) != json.loads(self._setup):
+        text = self._file.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # what comes next must not stand behind half a line
+            self._file.write_text(whole)
+        first, *lines = map(json.loads, whole.splitlines() or [self._setup])
+        if first != json.loads(self._setup):
             raise ConfigError(f"{self._file} is of another table; remove it or give another --out")
         found: dict[str, list[dict[str, Any]]] = {}
-        for line in lines:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                continue
+        for said in lines:
             found.setdefault(said.pop("digest"), []).append(said)
         return found
 
     def add(self, digest: str, said: Mapping[str, Any]) -> None:
         """One line, durable when this returns."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not self._file.is_file()
+        fresh = not self._file.is_file() or not self._file.stat().st_size
         with self._file.open("a") as out:
             out.write(self._setup + "\n" if fresh else "")
             out.write(json.dumps({"digest": digest, **said}) + "\n")
