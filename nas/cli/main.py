@@ -90,8 +90,10 @@ def _search_options(command: Any) -> Any:
 
 
 _RUN_OPTIONS = [
-    click.option("--strategy", metavar="NAME[:K=V,..]", help="How to choose candidates [auto]."),
-    click.option("--scheduler", metavar="NAME[:K=V,..]", help="When to stop a trial early [never]."),
+    click.option(
+        "--strategy", metavar="NAME[:K=V,..]", help="How to choose candidates [auto]; see docs/strategies.md."
+    ),
+    click.option("--scheduler", metavar="NAME[:K=V,..]", help="When to stop a trial early, as asha [never]."),
     click.option("--time", metavar="TIME", help="Time for the search, as 90s, 30m or 2h."),
     click.option(
         "--runner", type=click.Choice(["ray", "local"]), help="Ray Tune, or this process for debugging [ray]."

@@ -193,7 +193,7 @@ def _frozen(trial: Trial, complete: bool, history: History, distributions: Distr
         values=trial.values if complete else None,
         params={history.space.decisions[i].label: pick for i, pick in taken.items()},
         distributions={history.space.decisions[i].label: distributions[i] for i in taken},
-        intermediate_values=curve,
+        intermediate_values=curve if state == TrialState.PRUNED else {},
     )
 
 
