@@ -17,7 +17,7 @@ from nas.api import Run
 from nas.config import SearchConfig
 from nas.controller.front import front, hypervolume_of, reference_values
 from nas.controller.history import History, Trial
-from nas.controller.ranks import correlation
+from nas.controller.ranks import rank_correlation
 from nas.errors import LedgerError, NasError
 from nas.plugin.build import build_space
 from nas.plugin.manager import Manager
@@ -170,7 +170,7 @@ def _proxy_text(history: History) -> str:
     for name in dict.fromkeys(name for found in history.scores.values() for name in found):
         pairs = [(history.scores[t.digest][name], history.score(t)) for t in scored if name in history.scores[t.digest]]
         if len(pairs) >= FEWEST:
-            found = correlation(*zip(*pairs, strict=True))
+            found = rank_correlation(*zip(*pairs, strict=True))
             chance = CHANCE / math.sqrt(len(pairs) - 1)
             doubt = "" if abs(found) > chance else ", which chance may give"
             lines.append(f"{name}: rank correlation {found:.2f} over {len(pairs)} trials{doubt}")

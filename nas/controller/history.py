@@ -78,6 +78,7 @@ Measure = Callable[[Architecture], Mapping[str, float]]
 
 
 def _nothing(architecture: Architecture) -> Mapping[str, float]:
+    """What is known of a candidate where nothing measures it."""
     return {}
 
 

@@ -39,11 +39,3 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     x, y = ([rank - middle for rank in column] for column in (first, second))
     scale = math.sqrt(sum(a * a for a in x) * sum(b * b for b in y))
     return sum(a * b for a, b in zip(x, y, strict=True)) / scale if scale else math.nan
-
-
-def correlation(one: Sequence[float], other: Sequence[float]) -> float:
-    """Spearman's rank correlation of as many values; NaN where one of the two does not vary."""
-    a, b = ranks(one), ranks(other)
-    middle = (len(a) + 1) / 2
-    spread = math.sqrt(sum((x - middle) ** 2 for x in a) * sum((y - middle) ** 2 for y in b))
-    return sum((x - middle) * (y - middle) for x, y in zip(a, b, strict=True)) / spread if spread else math.nan
