@@ -31,12 +31,16 @@ def turned(values: Sequence[float], objectives: Sequence[Objective]) -> tuple[fl
 def front(history: History) -> list[Trial]:
     """The complete trials that no other dominates, by number; of equal ones all."""
     complete = history.complete
-    points = costs(history, complete)
+    return [complete[i] for i in front_of(costs(history, complete))]
+
+
+def front_of(points: Sequence[Point]) -> list[int]:
+    """The numbers of the points that no other dominates, in their order; of equal ones all."""
     found: list[int] = []
-    for i in sorted(range(len(points)), key=points.__getitem__):  # what dominates a point comes before it
+    for i in sorted(range(len(points)), key=lambda i: tuple(points[i])):  # what dominates a point comes before it
         if not _dominated(points[i], [points[j] for j in found]):
             found.append(i)
-    return [complete[i] for i in sorted(found)]
+    return sorted(found)
 
 
 def reference_point(history: History) -> tuple[float, ...] | None:

@@ -71,8 +71,7 @@ def _ranked(rows: Sequence[Mapping[str, float]]) -> Array:
         values = np.array([row.get(name, math.nan) for row in rows], dtype=float)
         known = np.isfinite(values)
         columns[known, j] = normal_ranks(values[known])
-    varied: Array = columns[:, np.ptp(columns, axis=0) > 0] if len(rows) else columns
-    return varied
+    return columns
 
 
 def _matrix(rows: Sequence[Mapping[object, float]]) -> Array:

@@ -44,10 +44,15 @@ class Inputs:
 
 
 class GaussianProcess:
-    """Fitted to `targets` (N,) of `inputs`; `trust` (N,) is 1 for an observation of full weight, less for others."""
+    """Fitted to `targets` (N,) of `inputs`; `trust` (N,) is 1 for an observation of full weight, less for others.
+
+    Targets are standardised within; predictions are in their own unit.
+    """
 
     def __init__(self, inputs: Inputs, targets: Array, trust: Array) -> None:
         self._inputs, self._trust = inputs, trust
+        self._mean, self._scale = float(targets.mean()), float(targets.std()) or 1.0
+        targets = (targets - self._mean) / self._scale
         groups, lines = len(inputs.groups), inputs.lines.shape[1]
         prior = np.log([GROUP, 1.0] * groups + [LINE / max(lines, 1)] * lines + [NOISE])
         some = slice(-MOST_FITTED, None)
@@ -58,7 +63,7 @@ class GaussianProcess:
         """A model with the same weights and other observations."""
         other = copy(self)
         other._inputs, other._trust = inputs, trust
-        other._solve(targets)
+        other._solve((targets - self._mean) / self._scale)
         return other
 
     def _solve(self, targets: Array) -> None:
@@ -79,7 +84,8 @@ class GaussianProcess:
         own = np.exp(self._weights[: 2 * len(inputs.groups) : 2]).sum()
         own = own + inputs.lines**2 @ np.exp(self._weights[2 * len(inputs.groups) : -1])
         explained = np.einsum("ij,ji->i", across, cho_solve(self._factor, across.T))
-        return across @ self._solved, np.sqrt(np.maximum(own - explained, JITTER))
+        mean, deviation = across @ self._solved, np.sqrt(np.maximum(own - explained, JITTER))
+        return self._mean + self._scale * mean, self._scale * deviation
 
 
 def _fitted(prior: Array, inputs: Inputs, targets: Array, trust: Array) -> Array:

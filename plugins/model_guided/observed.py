@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +14,6 @@ Array = NDArray[np.float64]
 
 ENOUGH = 3
 """Complete trials that reached an epoch, without which nothing is said of the end of a trial that was stopped there."""
-AUGMENTED = 0.05
-"""Share of the sum in an augmented Chebyshev scalarisation (Knowles, ParEGO, 2006)."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +23,6 @@ class Observed:
     trials: tuple[Trial, ...]
     values: Array
     trust: Array
-
-    def scalar(self, rng: random.Random) -> Array:
-        """One number a trial; with several objectives their augmented Chebyshev sum under weights that `rng` draws."""
-        if self.values.shape[1] == 1:
-            return np.asarray(self.values[:, 0])
-        short = np.stack([_places(column) for column in -self.values.T], axis=1)
-        weights = np.array([rng.expovariate(1.0) for _ in range(short.shape[1])])
-        lost = short * (weights / weights.sum())
-        return np.asarray(-lost.max(axis=1) - AUGMENTED * lost.sum(axis=1))
 
 
 def observe(history: History) -> Observed:
@@ -66,9 +53,3 @@ def _expected(trial: Trial, history: History) -> list[tuple[tuple[float, ...], f
             return []
         ends.append(float(np.interp(here, sorted(then), sorted(last))))
     return [(tuple(ends), epochs / max(len(t.curve) for t in others))]
-
-
-def _places(column: Sequence[float] | Array) -> Array:
-    """0 for the smallest, 1 for the largest, by rank."""
-    order = np.argsort(np.argsort(column, kind="stable"), kind="stable")
-    return np.asarray(order / max(len(order) - 1, 1))

@@ -14,15 +14,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from nas.controller.history import History, Score, Strategy
 from nas.controller.limits import within
 from nas.errors import ConfigError
 from nas.space.architecture import Architecture
 
+from .aim import Aim, make_aim
+from .expectation import Expectation
 from .features import Encoder, normal_ranks
-from .gaussian_process import GaussianProcess, Inputs
 from .observed import Observed, observe
 
 Array = NDArray[np.float64]
@@ -35,51 +36,69 @@ BEST = 10
 """Trials whose neighbourhood is searched: more than one, for the best so far may be a local optimum."""
 SCORED = 16
 """Of the pool that are scored for one start; best of sixteen is among the best tenth four times of five."""
-MUTATIONS = 10
+MUTATIONS = 6
 """Of each of the best."""
+CHANGES = (1, 1, 2, 4)
+"""Decisions changed by a mutation of them: mostly one, but a space of many decisions is not crossed in single steps."""
 CROSSINGS = 20
-RANDOM = 50
+RANDOM = 40
 """Candidates from anywhere, so that no part of the space is out of reach."""
 SHORT = 8
-"""Candidates that are scored before the last choice among them, where zero-cost scores are to be had."""
+"""Candidates that are kept: to be mutated, and to be scored where zero-cost scores are to be had."""
+CLIMBS, STEPS = 3, 5
+"""Rounds of mutating those that are kept, and mutations of each: to ask the model costs next to nothing."""
 
 
 @dataclass(frozen=True)
 class ModelGuided:
-    """See the module.
-
-    Expected improvement: Jones et al. 1998; candidates around the best: White et al., BANANAS, AAAI 2021; what running
-    trials are taken for: Ginsbourger et al., Kriging is well-suited to parallelize optimization, 2010.
-    """
+    """See the module; candidates around the best as in BANANAS (White et al., AAAI 2021)."""
 
     start: int = START
     encoder: Encoder = field(default_factory=Encoder, repr=False, compare=False)
 
     def propose(self, history: History, rng: random.Random) -> Architecture | Score:
         """The architecture from which most improvement is expected, or a wish for scores before that is said."""
+        with threadpool_limits(1):  # matrices are small, and the cores are the trials'
+            return self._propose(history, rng)
+
+    def _propose(self, history: History, rng: random.Random) -> Architecture | Score:
         seen = {trial.digest for trial in history.trials}
         observed = observe(history)
         if len(observed.trials) < self.start:
             return self._begin(history, rng, seen)
-        targets = normal_ranks(observed.scalar(rng))
-        candidates = list(_fresh(history, _around(history, observed, targets, rng), seen))
-        if not candidates:
+        aim = make_aim(observed.values, rng)
+        short = self._climb(replace(history, scores={}), observed, aim, rng, seen)
+        if not short:
             return within(history, lambda: history.space.sample(rng), rng)
-        expected = self._improvement(replace(history, scores={}), observed, targets, candidates)
         if not history.proxies:
-            return candidates[int(expected.argmax())]
-        short: list[Architecture] = [candidates[i] for i in np.argsort(-expected, kind="stable")[:SHORT]]
+            return short[0]
         if (wish := _wish(history, short)) is not None:
             return wish
-        judged = self._improvement(history, observed, targets, short)
-        return short[int(judged.argmax())]
+        expected = Expectation(self.encoder, history, observed, aim).improvement(short)
+        return short[int(expected.argmax())]
+
+    def _climb(
+        self, history: History, observed: Observed, aim: Aim, rng: random.Random, seen: set[str]
+    ) -> list[Architecture]:
+        """The candidates of which most improvement is expected, after some rounds of mutating the best of them."""
+        expectation = Expectation(self.encoder, history, observed, aim)
+        met = set(seen)
+        best = list(_fresh(history, _around(history, observed, aim.worth, rng), met))
+        for climb in range(CLIMBS + 1):
+            if best:
+                order = np.argsort(-expectation.improvement(best), kind="stable")
+                best = [best[i] for i in order[:SHORT]]
+            if climb < CLIMBS:
+                steps = (history.space.mutate(one, rng) for one in list(best) for _ in range(STEPS))
+                best += _fresh(history, steps, met)
+        return best
 
     def _begin(self, history: History, rng: random.Random, seen: set[str]) -> Architecture | Score:
         """The candidate least like all trials; every other time among those of a random pool that score best.
 
         Only every other time, for a model that has seen nothing but good networks cannot tell what makes them good.
         """
-        pool = list(_fresh(history, (history.space.sample(rng) for _ in range(POOL)), seen))
+        pool = list(_fresh(history, (history.space.sample(rng) for _ in range(POOL)), set(seen)))
         if not pool:
             return within(history, lambda: history.space.sample(rng), rng)
         if history.proxies and len(history.trials) % 2 == 0:
@@ -96,34 +115,13 @@ class ModelGuided:
         gaps = np.linalg.norm(graphs[: len(pool), None] - graphs[None, len(pool) :], axis=2)
         return pool[int(gaps.min(axis=1).argmax())]
 
-    def _improvement(
-        self, history: History, observed: Observed, targets: Array, candidates: Sequence[Architecture]
-    ) -> Array:
-        """Expected improvement of each candidate over the best target."""
-        trained = [trial.architecture for trial in observed.trials]
-        running = [trial.architecture for trial in history.trials if not trial.finished]
-        inputs = self.encoder.encode(history, [*trained, *running, *candidates])
-        known, waiting = len(trained), len(trained) + len(running)
-        model = GaussianProcess(inputs[:known], targets, observed.trust)
-        if running:
-            model = _believing(model, inputs[:waiting], targets, observed.trust)
-        mean, deviation = model.predict(inputs[waiting:])
-        above = (mean - targets.max()) / deviation
-        return np.asarray(deviation * (above * norm.cdf(above) + norm.pdf(above)))
 
-
-def _believing(model: GaussianProcess, inputs: Inputs, targets: Array, trust: Array) -> GaussianProcess:
-    """The model after the running trials, the last of `inputs`, have turned out as it expects."""
-    expected, _ = model.predict(inputs[len(targets) :])
-    return model.given(inputs, np.concatenate([targets, expected]), np.concatenate([trust, np.ones(len(expected))]))
-
-
-def _around(history: History, observed: Observed, targets: Array, rng: random.Random) -> Iterator[Architecture]:
+def _around(history: History, observed: Observed, worth: Array, rng: random.Random) -> Iterator[Architecture]:
     space = history.space
-    best = [observed.trials[i].architecture for i in np.argsort(-targets, kind="stable")[:BEST]]
+    best = [observed.trials[i].architecture for i in np.argsort(-worth, kind="stable")[:BEST]]
     for one in best:
         for _ in range(MUTATIONS):
-            yield space.mutate(one, rng)
+            yield space.mutate(one, rng, changes=rng.choice(CHANGES))
     for _ in range(CROSSINGS if len(best) > 1 else 0):
         one, other = rng.sample(best, 2)
         yield space.crossover(one, other, rng)
@@ -131,9 +129,8 @@ def _around(history: History, observed: Observed, targets: Array, rng: random.Ra
         yield space.sample(rng)
 
 
-def _fresh(history: History, candidates: Iterable[Architecture], seen: set[str]) -> Iterator[Architecture]:
-    """Those that are in no trial and are allowed, each network once."""
-    met = set(seen)
+def _fresh(history: History, candidates: Iterable[Architecture], met: set[str]) -> Iterator[Architecture]:
+    """Those that are allowed and whose digest is not among `met`, which takes it in."""
     for candidate in candidates:
         if candidate.digest not in met:
             met.add(candidate.digest)

@@ -10,11 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nas.controller.front import front_of
 from nas.controller.history import History, Limit, Objective, Score, Trial
 from nas.controller.propose import Proposal, Proposer
 from nas.errors import CandidateError, ConfigError
 from nas.space.architecture import Architecture
 from nas.testing import toys
+from nas_plugins.model_guided.aim import make_aim
 from nas_plugins.model_guided.features import Encoder, normal_ranks
 from nas_plugins.model_guided.gaussian_process import GaussianProcess, Inputs
 from nas_plugins.model_guided.observed import observe
@@ -40,7 +42,7 @@ def test_a_model_knows_what_it_was_told_and_doubts_what_it_was_not() -> None:
     assert np.abs(mean - targets).mean() < 0.1
     far = Inputs((np.full((1, 4), 50.0),), np.zeros((1, 2)))
     (away,), (doubt,) = model.predict(far)
-    assert abs(away) < 1e-6
+    assert away == pytest.approx(targets.mean())
     assert doubt > 2 * deviation.mean()
 
 
@@ -100,17 +102,32 @@ def test_minimized_values_are_turned() -> None:
     assert observe(past).values[:, 0] == pytest.approx([-t.values[0] for t in past.complete if t.values])
 
 
-def test_several_objectives_are_weighed_anew_each_time() -> None:
-    past = trained(10)
-    rng = random.Random(0)
-    trials = [replace(t, values=(rng.random(), rng.random())) for t in past.trials]
-    both = (Objective("a", "a", "maximize"), Objective("b", "b", "minimize"))
-    found = observe(replace(past, trials=trials, objectives=both))
-    firsts = {int(found.scalar(random.Random(seed)).argmax()) for seed in range(30)}
-    values = [t.values or () for t in trials]
-    front = {i for i, (a, b) in enumerate(values) if not any(c >= a and d <= b for c, d in values if (c, d) != (a, b))}
-    assert len(firsts) > 1
-    assert firsts <= front
+def test_several_objectives_are_weighed_anew_each_time_and_the_front_is_worth_most() -> None:
+    angles = np.linspace(0, np.pi / 2, 12)
+    values = np.concatenate([np.stack([np.cos(angles), np.sin(angles)], axis=1), np.full((5, 2), 0.3)])
+    firsts = {int(make_aim(values, random.Random(seed)).worth.argmax()) for seed in range(40)}
+    assert len(firsts) > 2
+    assert firsts <= set(front_of((-values).tolist()))
+
+
+def test_what_lies_beyond_the_front_is_an_improvement_and_what_it_dominates_is_none() -> None:
+    values = np.array([[0.0, 1.0], [0.6, 0.6], [1.0, 0.0], [0.1, 0.1]])
+    for seed in range(20):
+        aim = make_aim(values, random.Random(seed))
+        assert aim.targets[0] == pytest.approx(values[:, 0])
+        beyond, dominated = aim.improvement(
+            [np.array([1.1, 0.2]), np.array([1.1, 0.2])], [np.full(2, 1e-6), np.full(2, 1e-6)]
+        )
+        assert beyond > 0
+        assert dominated == 0
+
+
+def test_how_bad_a_bad_one_is_does_not_matter() -> None:
+    values = np.array([[0.0, 1.0], [1.0, 0.0], [-2.0, -2.0]])
+    worse = values.copy()
+    worse[2] = -1e9
+    one, other = (make_aim(v, random.Random(0)).targets for v in (values, worse))
+    assert np.array_equal(one, other)
 
 
 def test_it_finds_the_best_of_a_space_in_a_fraction_of_it() -> None:
