@@ -24,6 +24,7 @@ from nas.plugin.build import build_space, build_strategy
 from nas.plugin.manager import Manager, create_manager
 from nas.plugin.registry import parse_spec
 from nas.space.architecture import Architecture
+from nas.space.expand import Decision
 from nas.space.ports import Port, TaskInfo
 from nas.space.space import Space
 
@@ -185,7 +186,7 @@ def load_run(folder: str | Path) -> Run:
     config = _stored(record)
     from nas.controller.ledger import Ledger
 
-    space = build_space(create_manager(config.plugins).registry, config.space, _stored_info(record))
+    space = _searched(build_space(create_manager(config.plugins).registry, config.space, _stored_info(record)), config)
     history = Ledger.read(folder, space, budget=config.budget)
     return Run(folder, config, replace(history, limits=tuple(map(parse_limit, config.limits))))
 
@@ -220,10 +221,14 @@ def assemble(config: SearchConfig) -> Parts:
     task = open_task(registry, config.task)
     recipe = Recipe.parse(config.recipe, task.info)
     recipe.augmentations(task.info, task.augment)
+    searched = recipe.search(config.search_recipe)
+    for value in searched.get("augment", ()):
+        recipe.changed({"augment": value}).augmentations(task.info, task.augment)
     names = config.objectives or (usual_objective(task),)
-    whole = config.model_copy(update={"objectives": names, "recipe": recipe.model_dump(mode="json")})
+    said = {"objectives": names, "recipe": recipe.model_dump(mode="json"), "search_recipe": searched}
+    whole = config.model_copy(update=said)
     objectives = tuple(_objective(manager, name) for name in names)
-    space = build_space(registry, config.space, task.info)
+    space = _searched(build_space(registry, config.space, task.info), whole)
     return Parts(whole, manager, task, space, objectives, tuple(map(parse_limit, config.limits)))
 
 
@@ -325,14 +330,16 @@ def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:
 
     best = _winner(run)
     config = _worker_config(run.folder, run.config)
-    plan = trained_blueprint(config, best.architecture)
+    made = best.architecture.network
+    plan = trained_blueprint(config, made)
     network = load_weights(plan, config["run"], best.number)
     facts = {"run": run.folder.name, "trial": best.number, "space": run.config.space, "task": run.config.task}
+    facts |= {"settings": dict(best.architecture.settings)} if best.architecture.settings else {}
     facts |= {**best.metrics, **evaluate_test(network, parts.task), "facts": dict(parts.task.facts)}
     examples = parts.task.train_arrays().take(np.arange(min(8, len(parts.task.train_arrays()))))
     inputs = tuple(torch.from_numpy(x) for x in examples.x)
     inputs = tuple(x if x.dtype == torch.int64 else x.float() for x in inputs)
-    files: list[Path] = entry.load()(Exportable(best.architecture, plan, network, inputs, facts), to)
+    files: list[Path] = entry.load()(Exportable(made, plan, network, inputs, facts), to)
     return files
 
 
@@ -340,6 +347,17 @@ def _winner(run: Run) -> Trial:
     if run.best is None:
         raise LedgerError(f"no trial in {run.folder} is complete yet, so there is no best architecture")
     return run.best
+
+
+def _searched(space: Space, config: SearchConfig) -> Space:
+    """The space with the decisions of the recipe, if some are searched for."""
+    from nas.train.recipe import SETTING
+
+    if not config.search_recipe:
+        return space
+    settings = [Decision(f"{SETTING}{name}", values) for name, values in config.search_recipe.items()]
+    usual = {d.label: config.recipe[d.label.removeprefix(SETTING)] for d in settings}
+    return space.with_settings(settings, {d.label: usual[d.label] for d in settings if usual[d.label] in d.names})
 
 
 def _objective(manager: Manager, name: str) -> Objective:

@@ -25,7 +25,8 @@ class SearchConfig(BaseModel):
     neither is given. `concurrency` None uses every core: cores / cpus_per_trial. Without `objectives` it is what the
     task is usually judged by; `limits` such as ``params<=1e6`` hold for every candidate that is trained;
     `proxies` are zero-cost scores that a strategy may use where they are cheap. The stored `recipe` is whole: it has
-    what the user did not say, too.
+    what the user did not say, too. `search_recipe` names options of the recipe that are searched for with the
+    architecture, and the values to try, none for the usual ones.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -42,6 +43,7 @@ class SearchConfig(BaseModel):
     seed: int = Field(default=0, ge=0)
     reference: bool = True
     recipe: dict[str, Any] = Field(default_factory=dict)
+    search_recipe: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     runner: Literal["ray", "local"] = "ray"
     concurrency: int | None = Field(default=None, ge=1)
     cpus_per_trial: float = Field(default=1, gt=0)
@@ -58,6 +60,15 @@ class SearchConfig(BaseModel):
     @classmethod
     def _listed(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("search_recipe", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """``"lr,batch_size"`` and a list of names are options without values."""
+        names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if isinstance(names, list | tuple):
+            return dict.fromkeys(names, ())
+        return value
 
     @field_validator("plugins")
     @classmethod

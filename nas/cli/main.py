@@ -78,6 +78,7 @@ def _search_options(command: Any) -> Any:
         click.option("--no-proxies", is_flag=True, help="No zero-cost scores."),
         click.option("--epochs", type=int, help="Epochs of each trial."),
         click.option("--recipe", metavar="K=V,..", help="Other settings of the training, as lr=0.1,batch_size=64."),
+        click.option("--search-recipe", metavar="K,..", help="Settings to search too, as lr,batch_size."),
         click.option("--seed", type=int, help="Seed of everything random [0]."),
         click.option("--out", metavar="FOLDER", help="Where the search is kept [results/<space>-<task>-<time>]."),
         click.option(

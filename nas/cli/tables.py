@@ -84,10 +84,9 @@ def front_table(run: Run) -> Table:
     names = [objective.name for objective in run.history.objectives]
     covered = hypervolume_of(run.history)
     said = "" if covered is None else f", hypervolume {number(covered)}"
-    table = Table("trial", *names, "params", "digest", title=f"front{said}")
+    table = Table("trial", *names, "source", "digest", title=f"front{said}")
     for trial in sorted(front(run.history), key=run.history.score, reverse=True):
-        values = map(number, trial.values or ())
-        table.add_row(str(trial.number), *values, _count(trial.metrics.get("params")), trial.digest[:12])
+        table.add_row(str(trial.number), *map(number, trial.values or ()), trial.source, trial.digest[:12])
     return table
 
 

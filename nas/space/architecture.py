@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import networkx as nx
@@ -24,15 +25,30 @@ class Architecture:
 
     `decisions` says which option each label of its space took; it is what strategies read and change. Two
     architectures are equal when their graphs and decisions are; they are the *same network* when their digests are.
+    `settings` are the decisions that its network does not depend on, such as how it is to be trained.
     """
 
     graph: Graph
     decisions: Mapping[str, Scalar] = field(default_factory=dict)
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
-        """32 hexadecimal digits, equal for networks that are the same function of the same weights to learn."""
-        return digest(self.graph)
+        """32 hexadecimal digits, equal for networks that are the same function of the same weights to learn.
+
+        One with other settings is another candidate, and has another digest.
+        """
+        network = digest(self.graph)
+        if not self.settings:
+            return network
+        said = json.dumps([network, sorted(self.settings.items())])
+        return blake2b(said.encode(), digest_size=16).hexdigest()
+
+    @property
+    def network(self) -> Architecture:
+        """The same without settings: what is left of it when it is trained."""
+        decided = {label: name for label, name in self.decisions.items() if label not in self.settings}
+        return Architecture(self.graph, decided) if self.settings else self
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -83,6 +99,7 @@ class Architecture:
         return {
             "format": FORMAT,
             "decisions": dict(self.decisions),
+            **({"settings": dict(self.settings)} if self.settings else {}),
             "blocks": {name: _declaration(signature) for name, signature in sorted(blocks.items())},
             "graphs": graphs,
             "root": root,
@@ -119,7 +136,7 @@ class Architecture:
             for body in data["graphs"]:
                 nodes = [_fed(Node(name, element(said), tuple(inputs))) for name, said, inputs in body["nodes"]]
                 graphs.append(Graph.checked(body["inputs"], nodes, body["output"], dangling=True))
-            return cls(graphs[data["root"]], dict(data["decisions"]))
+            return cls(graphs[data["root"]], dict(data["decisions"]), dict(data.get("settings", {})))
         except (LookupError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise SpaceError(f"the architecture is incomplete or damaged: {error!r}") from error
 

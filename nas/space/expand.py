@@ -42,6 +42,15 @@ class Expanded:
     first: tuple[Place, ...]
     build: Callable[[Picks], Graph]
 
+    def beside(self, more: Sequence[Decision]) -> Expanded:
+        """With more decisions, always open, that the graph does not depend on."""
+        known = {decision.label for decision in self.decisions}
+        for decision in more:
+            if decision.label in known or not decision.names:
+                raise SpaceError(f"expected a label of its own and options for {decision}")
+        places = [Place(i, ((),) * len(d.names)) for i, d in enumerate(more, len(self.decisions))]
+        return Expanded((*self.decisions, *more), (*self.first, *places), self.build)
+
 
 Memo = dict[int, object]
 Build = Callable[[Picks, Memo], object]

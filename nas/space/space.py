@@ -27,6 +27,7 @@ class Space:
 
     reference: a hand-made architecture to compare with, as ``{label: option's name}``; labels left out take their
         first option.
+    settings: decisions beside the graph, as how a candidate is trained; always open, in no network.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class Space:
         reference: Mapping[str, Scalar] | None = None,
         inputs: Sequence[str] | None = None,
         name: str = "space",
+        settings: Sequence[Decision] = (),
     ) -> None:
         self.name = name
         self.graph = graph
+        self.settings = tuple(settings)
         self._said = reference
-        self._expanded = expand(graph, inputs)
+        self._inputs = inputs
+        self._expanded = expand(graph, inputs).beside(self.settings)
         self.decisions: tuple[Decision, ...] = self._expanded.decisions
         self._index = {d.label: i for i, d in enumerate(self.decisions)}
         self._counts = [len(d.names) for d in self.decisions]
@@ -53,7 +57,15 @@ class Space:
 
     def bound(self, inputs: Sequence[str], name: str) -> Space:
         """The same space under a name, checked against the kinds of the inputs that a task brings."""
-        return Space(self.graph, reference=self._said, inputs=inputs, name=name)
+        return Space(self.graph, reference=self._said, inputs=inputs, name=name, settings=self.settings)
+
+    def with_settings(self, settings: Sequence[Decision], usual: Mapping[str, Scalar]) -> Space:
+        """The space with decisions beside the graph; `usual` are the options of a reference, where it has one.
+
+        Raises SpaceError for a label that the space has.
+        """
+        said = None if self._said is None else {**self._said, **usual}
+        return Space(self.graph, reference=said, inputs=self._inputs, name=self.name, settings=settings)
 
     @property
     def has_reference(self) -> bool:
@@ -202,4 +214,4 @@ class Space:
     def _realise(self, picks: Picks) -> Architecture:
         made = self._expanded.build(picks)
         labels = {d.label: d.names[p] for d, p in zip(self.decisions, picks, strict=True) if p >= 0}
-        return Architecture(made, labels)
+        return Architecture(made, labels, {d.label: labels[d.label] for d in self.settings})

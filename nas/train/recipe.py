@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,27 @@ AUGMENTATIONS = ("crop", "flip", "cutout")
 
 RATES = {"sgd": (0.1, 5e-4), "adamw": (2e-3, 0.05)}
 """Learning rate and weight decay of each optimizer where the user gives none."""
+
+
+SETTING = "recipe."
+"""What the label of a decision of the recipe begins with."""
+
+SEARCHED: dict[str, tuple[Any, ...]] = {
+    "lr": (0.25, 0.5, 1.0, 2.0, 4.0),
+    "weight_decay": (0.0, 0.2, 1.0, 5.0),
+    "batch_size": (0.5, 1.0, 2.0),
+    "optimizer": ("sgd", "adamw"),
+    "momentum": (0.8, 0.9, 0.95),
+    "label_smoothing": (0.0, 0.1, 0.2),
+    "grad_clip": (0.0, 1.0, 5.0),
+    "augment": ("none", "auto"),
+}
+"""What can be searched for, and where the user names no values: of the first three, multiples of the recipe's own.
+
+Not epochs, nor what is held out: values would not compare.
+"""
+MULTIPLES = ("lr", "weight_decay", "batch_size")
+RATED = ("lr", "weight_decay")
 
 
 class Recipe(BaseModel):
@@ -72,6 +93,41 @@ class Recipe(BaseModel):
                 f"training option 'augment': {', '.join(names)} need images, task {info.name!r} has {info.input}"
             )
         return names
+
+    def search(self, wanted: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+        """The values to be tried of each option in `wanted`, where it has none the usual ones.
+
+        Raises ConfigError for an option that cannot be searched for and for a value that it cannot have.
+        """
+        found: dict[str, tuple[Any, ...]] = {}
+        for name, given in wanted.items():
+            if name not in SEARCHED:
+                raise UnknownNameError("training option to search for", name, SEARCHED)
+            base = getattr(self, name)
+            usual = [type(base)(base * factor) for factor in SEARCHED[name]] if name in MULTIPLES else SEARCHED[name]
+            found[name] = tuple(dict.fromkeys(self._tried(name, value) for value in given or usual))
+        if "optimizer" in found and (rate := [name for name in RATED if name in found and not wanted[name]]):
+            raise ConfigError(f"expected values of {rate[0]} to try, since optimizer is searched for, too; got none")
+        return found
+
+    def _tried(self, name: str, value: Any) -> Any:
+        """The value as the recipe has it: 1 is 1.0 where a fraction is asked for; words stay words."""
+        if type(value) not in (int, float, str):
+            raise ConfigError(f"training option {name!r}: expected numbers or words to try, got {value!r}")
+        made = getattr(self.changed({name: value}), name)
+        return value if isinstance(value, str) else made
+
+    def changed(self, options: Mapping[str, Any]) -> Recipe:
+        """The recipe with other options; another optimizer comes with its own rate and decay."""
+        whole = self.model_dump()
+        if options.get("optimizer", self.optimizer) != self.optimizer:
+            whole = {name: value for name, value in whole.items() if name not in RATED}
+        return Recipe.parse({**whole, **options})
+
+    def set_by(self, settings: Mapping[str, Any]) -> Recipe:
+        """The recipe of a candidate with these settings."""
+        decided = {label: value for label, value in settings.items() if label.startswith(SETTING)}
+        return self.changed({label.removeprefix(SETTING): value for label, value in decided.items()})
 
     @model_validator(mode="before")
     @classmethod

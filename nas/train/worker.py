@@ -84,7 +84,7 @@ class Worker:
         self.data, self.validation = (Data(part, self.device, batch) for part in setting.parts)
         self.target = target_of(setting.task)
         self.start = read_start(self.recipe.init) if self.recipe.init else None
-        self.augment = augmentations(self.recipe, setting.task.info, setting.task.augment)
+        self.augmentations = partial(augmentations, info=setting.task.info, default=setting.task.augment)
         self.make_scorer = partial(make_scorer, setting.registry, setting.task.info, seed=setting.seed)
         self.draw_batch = partial(
             draw_batch, self.data, setting.task.info.inputs, setting.units, self.target, setting.seed
@@ -130,7 +130,8 @@ class Worker:
         self._free()
 
     def _trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
-        plan = self.blueprint(Architecture.from_dict(job["architecture"]))
+        candidate = Architecture.from_dict(job["architecture"])
+        plan, recipe = self.blueprint(candidate.network), self.recipe.set_by(candidate.settings)
         torch.manual_seed(stream(job["seed"], "weights"))
         network = plan.build()
         facts: Metrics = {"params": plan.costs.params, "flops": plan.costs.flops}
@@ -143,10 +144,10 @@ class Worker:
             network,
             self.data,
             self.validation,
-            self.recipe,
+            recipe,
             seed=job["seed"],
             target=self.target,
-            augment=self.augment,
+            augment=self.augmentations(recipe),
             file=checkpoint.path_of(self.run, job["number"]),
             resume=job["resume"],
         )

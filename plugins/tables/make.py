@@ -61,7 +61,13 @@ class Recorder(Worker):
         network = faster_layout(plan.build().to(self.device), self.validation)
         val, test, seconds = [], [], 0.0
         epochs = train(
-            network, self.data, self.validation, self.recipe, seed=seed, target=self.target, augment=self.augment
+            network,
+            self.data,
+            self.validation,
+            self.recipe,
+            seed=seed,
+            target=self.target,
+            augment=self.augmentations(self.recipe),
         )
         started = time.process_time()  # of this process, so that whatever else runs here does not count
         try:

@@ -50,6 +50,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--strategy", "optuna:CmaEsSampler"], "sampler CmaEsSampler of Optuna takes numbers only, but decision"),
         (["--strategy", "optuna:gp", "--space", "mobilenet"], "sampler GPSampler of Optuna takes decisions that are"),
         (["--strategy", "grid:largest=100"], "strategy 'grid': expected a space of at most 100 architectures, got"),
+        (["--search-recipe", "epochs"], "unknown training option to search for 'epochs'; "),
+        (["--search-recipe", "lr,optimizer"], "expected values of lr to try, since optimizer is searched for, too"),
         (["--recipe", "0.1"], "expected 'key=value,key=value', got '0.1'"),
         (["--epochs", "0"], "training option 'epochs': expected greater than or equal to 1, got 0"),
         (["--trials", "0"], "option 'trials': input should be greater than or equal to 1, got 0"),

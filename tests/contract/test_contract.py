@@ -21,7 +21,18 @@ def test_space_with_options(check: Check, spec: str) -> None:
     check(Case("space", spec))
 
 
-@pytest.mark.parametrize("spec", ["evolution:population=6,sample=2", "evolution:population=200", "evolution:sample=3"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "evolution:population=6,sample=2",
+        "evolution:population=200",
+        "evolution:sample=3",
+        "local_search:first=true",
+        "optuna:nsgaii,population_size=5",
+        "optuna:bruteforce",
+        "optuna:qmc",
+    ],
+)
 @pytest.mark.parametrize("check", checks("strategy"), ids=lambda check: check.__name__)
 def test_strategy_with_options(check: Check, spec: str) -> None:
     check(Case("strategy", spec))
