@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table as Shown
 
 from nas.controller.table import Table
@@ -24,16 +25,17 @@ def shown(table: Table, bench: Bench, lines: Sequence[Line], against: str | None
     proxies = table.proxies if bench.proxies is None else bench.proxies
     title = f"{bench.table.partition(':')[0]}: {_what(table)}, mean of {bench.seeds} seeds ± half the 95 % interval"
     workers = f"{bench.workers} at a time" if bench.workers > 1 else "one at a time"
-    caption = f"trainings {workers}; zero-cost scores: {', '.join(proxies) or 'none'}"
-    made = Shown(title=title, caption=caption, caption_justify="left")
+    stopped = f", stopped unless among the best 1/{bench.halving:g}" if bench.halving else ""
+    caption = f"trainings {workers}{stopped}; zero-cost scores: {', '.join(proxies) or 'none'}"
+    made = Shown(title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
     made.add_column("strategy", overflow="fold")
     marks = points(bench.trials)
     for n in marks:
-        made.add_column(f"{n}", justify="right")
+        made.add_column(f"{n}", justify="right", no_wrap=True)
     rival = next((line for line in lines if line.strategy == against), None)
     more = ["optimum", "simulated", "proposal", "slowest", "scored"]
     for name in [*more, *([f"as {against}"] if rival else [])]:
-        made.add_column(name, justify="right")
+        made.add_column(name, justify="right", no_wrap=True)
     for line in lines:
         cells = [_cell(*line.curve[n - 1]) for n in marks]
         optimum = f"{line.optimum:.0f}" if line.optimum is not None else f">{bench.trials}"
@@ -96,7 +98,7 @@ def _what(table: Table) -> str:
 
 
 def _cell(mean: float, half: float) -> str:
-    return f"{mean:.3g}" if half == float("inf") else f"{mean:.3g} ± {half:.2g}"
+    return f"{mean:.3g}" if half == float("inf") else f"{mean:.3g}±{half:.1g}"
 
 
 def _time(hours: float) -> str:

@@ -192,7 +192,7 @@ def test_the_table_for_people_compares_with_one_of_them(plugin: str) -> None:
     assert "regret in test, seen by val" in done.output
     assert "as random" in done.output
     (row,) = [line for line in done.output.splitlines() if "first" in line]
-    assert "0 ± 0" in row
+    assert "0±0" in row
     assert "1 (3/3)" in row
     assert "12.0 h" in row
 
@@ -231,6 +231,7 @@ def test_what_is_left_in_the_folder(plugin: str, tmp_path: Path) -> None:
         ("--table widths --strategies random --trials 0", "expected --trials to be at least 1, got 0"),
         ("--table widths --strategies random --seeds -1", "expected --seeds to be at least 1, got -1"),
         ("--table widths --strategies random --workers 0", "expected --workers to be at least 1, got 0"),
+        ("--table widths --strategies random --halving 1", "expected --halving to be larger than 1, got 1"),
         ("--table widths --strategies random --processes 0", "expected --processes to be at least 1, got 0"),
         (
             "--table widths --strategies random --against evolution",
