@@ -19,6 +19,8 @@ from .summary import Line, points
 
 CURVES = "curves.csv"
 PLOT = "regret.png"
+WIDTH = 90
+"""Of the table at least, so that what stands over and under it is not broken into pieces."""
 
 
 def shown(table: Table, bench: Bench, lines: Sequence[Line], against: str | None) -> Shown:
@@ -28,7 +30,9 @@ def shown(table: Table, bench: Bench, lines: Sequence[Line], against: str | None
     workers = f"{bench.workers} at a time" if bench.workers > 1 else "one at a time"
     stopped = f", stopped unless among the best 1/{bench.halving:g}" if bench.halving else ""
     caption = f"{workers}{stopped}; zero-cost scores: {', '.join(proxies) or 'none'}"
-    made = Shown(title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
+    made = Shown(
+        title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, min_width=WIDTH
+    )
     made.add_column("trainings", no_wrap=True)
     for line in lines:
         made.add_column(line.strategy, justify="right", overflow="fold")

@@ -176,9 +176,9 @@ def test_a_table_without_its_file_says_how_to_name_it(name: str) -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_tables_that_come_with_the_package_have_every_network_of_their_space(name: str) -> None:
     table = build_table(registry, name)
-    missing = [made for made in table.space.enumerate() if made.digest not in table.rows]
+    missing = {made.digest for made in table.space.enumerate()} - table.rows.keys()
     assert len(table.rows) >= 300
-    assert len(missing) <= 0.01 * table.space.size, "some networks are constants and cannot be trained; most can"
+    assert len(missing) <= 1, "all but the constant, which cannot be trained"
     assert "flops" in table.row(table.space.reference).costs
 
 
