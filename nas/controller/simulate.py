@@ -35,13 +35,15 @@ class Proposing(Protocol):
 class Simulation:
     """What happened, in simulated seconds from the start.
 
-    `ends` has the second at which each trial became known; `propose_seconds` the real seconds that each of `proposals`
-    took; `scored` architectures had zero-cost scores computed, which took `score_seconds`; `reason` says why it ended.
+    `ends` has the second at which each trial became known, `shares` how much of its training was done, below 1 where it
+    was stopped; `propose_seconds` the real seconds that each proposal took; `scored` architectures had zero-cost scores
+    computed, which took `score_seconds`; `reason` says why it ended.
     """
 
     table: Table
     trials: tuple[Trial, ...]
     ends: tuple[float, ...]
+    shares: tuple[float, ...]
     propose_seconds: tuple[float, ...]
     scored: int = 0
     score_seconds: float = 0.0
@@ -68,14 +70,18 @@ def simulate(
     workers: int = 1,
     proxies: Sequence[str] = (),
     limits: Sequence[Limit] = (),
+    halving: float | None = None,
 ) -> Simulation:
     """Runs a strategy (its name and itself) on a table until `trials` are trained, `workers` at a time.
 
     proxies: names of the zero-cost scores that the strategy may ask for; what they take is added to simulated time.
+    halving: where a training has reached 1/halving of its epochs, or a power of that, it is stopped unless it is among
+        the best 1/halving of all that got so far (Li et al., MLSys 2020, ASHA by stopping). `trials` is then the budget
+        in whole trainings: of one that was stopped only its share counts.
     Raises ConfigError for numbers below one or a proxy the table does not have, PluginError when the strategy fails.
     """
     proposer = Proposer(table.space, strategy, seed)
-    return play(table, proposer, trials=trials, workers=workers, proxies=proxies, limits=limits)
+    return play(table, proposer, trials=trials, workers=workers, proxies=proxies, limits=limits, halving=halving)
 
 
 def play(
@@ -86,6 +92,7 @@ def play(
     workers: int = 1,
     proxies: Sequence[str] = (),
     limits: Sequence[Limit] = (),
+    halving: float | None = None,
 ) -> Simulation:
     """As `simulate`, for anybody who proposes."""
     for name, value in (("trials", trials), ("workers", workers)):
@@ -94,15 +101,25 @@ def play(
     for name in proxies:
         if name not in table.proxies:
             raise ConfigError(f"the table has no zero-cost score {name!r}; it has {', '.join(table.proxies) or 'none'}")
-    game = _Game(table, proposer, trials, workers, tuple(proxies), tuple(limits))
+    if halving is not None and not halving > 1:
+        raise ConfigError(f"expected halving to be larger than 1, got {halving:g}")
+    game = _Game(table, proposer, trials, workers, tuple(proxies), tuple(limits), halving)
     reason = game.run()
-    spent = tuple(game.propose_seconds)
-    return Simulation(table, tuple(game.trials), tuple(game.ends), spent, len(game.scores), game.score_seconds, reason)
+    return Simulation(
+        table,
+        tuple(game.trials),
+        tuple(game.ends),
+        tuple(game.shares),
+        tuple(game.propose_seconds),
+        len(game.scores),
+        game.score_seconds,
+        reason,
+    )
 
 
 @dataclass
 class _Game:
-    """The state of a simulation: trials, those that run as a heap of (end, number), and the clock."""
+    """The state of a simulation: trials, the clock, and what will happen: a heap of (second, number, epoch's place)."""
 
     table: Table
     proposer: Proposing
@@ -110,35 +127,46 @@ class _Game:
     workers: int
     proxies: tuple[str, ...]
     limits: tuple[Limit, ...]
+    halving: float | None
     now: float = 0.0
     trials: list[Trial] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
-    running: list[tuple[float, int]] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    running: list[tuple[float, int, int]] = field(default_factory=list)
     scores: dict[str, Mapping[str, float]] = field(default_factory=dict)
     score_seconds: float = 0.0
     propose_seconds: list[float] = field(default_factory=list)
 
     def run(self) -> str:
         """Why it ended."""
-        accepted = refused = 0
+        refused = 0
         reason = f"the budget of {self.budget} trials is spent"
-        while accepted < self.budget:
-            if len(self.running) == self.workers:
-                self.now = self.running[0][0]
-                self._finish()
+        while True:
+            while len(self.running) == self.workers:
+                self._next()
+            if sum(self.shares) + len(self.running) > self.budget - 1 + EQUAL:  # what runs may go to its end
+                if not self.running:
+                    break
+                self._next()
+                continue
             answer = self._ask()
             if isinstance(answer, Done):
                 reason = answer.reason
                 break
             if self._start(answer):
-                accepted, refused = accepted + 1, 0
+                refused = 0
             elif (refused := refused + 1) >= REFUSALS:
                 reason = f"all of the last {refused} candidates were refused, the last because {self.trials[-1].reason}"
                 break
         while self.running:
-            self.now = self.running[0][0]
-            self._finish()
+            self._next()
         return reason
+
+    def _next(self) -> None:
+        """The clock goes to whatever happens next."""
+        self.now = self.running[0][0]
+        self._happen()
 
     def _ask(self) -> Proposal | Done:
         began = time.perf_counter()
@@ -183,7 +211,7 @@ class _Game:
             seconds += sum(row.score_seconds.get(name, 0.0) for name in self.proxies)
         self.score_seconds += seconds
         self.now += seconds / (self.workers - len(self.running))
-        self._finish()
+        self._happen()
 
     def _start(self, proposal: Proposal) -> bool:
         """Whether a worker took it, as opposed to its being refused."""
@@ -195,48 +223,118 @@ class _Game:
             if broken:
                 raise CandidateError(f"{broken[0]} is not met: {broken[0].metric} is {row.costs.get(broken[0].metric)}")
         except CandidateError as error:
-            self.trials.append(replace(trial, state="refused", reason=str(error)))
-            self.ends.append(self.now)
+            self._add(replace(trial, state="refused", reason=str(error)))
             return False
-        self.trials.append(replace(trial, metrics=row.costs))
-        self.ends.append(self.now + row.seconds)
-        heapq.heappush(self.running, (self.ends[number], number))
+        self._add(replace(trial, metrics=row.costs))
+        self._plan(number, row, -1)
         return True
 
-    def _finish(self) -> None:
-        """Every trial that has ended by now becomes known."""
+    def _add(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        self.starts.append(self.now)
+        self.ends.append(self.now)
+        self.shares.append(0.0)
+
+    def _plan(self, number: int, row: Row, after: int) -> None:
+        """When the next epoch that something hangs on is reached."""
+        place = next(place for place in self._places(row) if place > after)
+        heapq.heappush(self.running, (self.starts[number] + row.seconds * _share(row, place), number, place))
+
+    def _places(self, row: Row) -> list[int]:
+        """The epochs at which a training may be stopped, and its last."""
+        last = len(row.curve) - 1
+        if self.halving is None:
+            return [last]
+        shares = [_share(row, place) for place in range(last)]
+        steps = [self.halving**-k for k in range(1, 64) if shares and self.halving**-k > shares[0] / self.halving]
+        found = {next((place for place, share in enumerate(shares) if share >= step - EQUAL), last) for step in steps}
+        return sorted(found | {last})
+
+    def _happen(self) -> None:
+        """Every epoch that is reached by now becomes known, and what follows from it."""
         while self.running and self.running[0][0] <= self.now:
-            _, number = heapq.heappop(self.running)
-            self.trials[number] = self._known(self.trials[number])
+            second, number, place = heapq.heappop(self.running)
+            row = self.table.row(self.trials[number].architecture)
+            self.trials[number] = self._told(self.trials[number], row, place)
+            if place < len(row.curve) - 1 and not self._stopped(self.trials[number], place):
+                self._plan(number, row, place)
+                continue
+            self.ends[number], self.shares[number] = second, _share(row, place)
+            self.trials[number] = self._ended(self.trials[number], row, place)
 
-    def _known(self, trial: Trial) -> Trial:
-        row = self.table.row(trial.architecture)
-        values = tuple(_value(row, objective.metric) for objective in self.table.objectives)
-        told = replace(trial, metrics={**row.costs, **row.curve[-1]}, curve=row.curve, seconds=row.seconds)
+    def _told(self, trial: Trial, row: Row, place: int) -> Trial:
+        seconds = row.seconds * _share(row, place)
+        metrics = {**row.costs, **row.curve[place]}
+        return replace(trial, metrics=metrics, curve=row.curve[: place + 1], seconds=seconds)
+
+    def _stopped(self, trial: Trial, place: int) -> bool:
+        assert self.halving is not None
+        objective = self.table.objectives[0]
+        told = [t.curve[place].get(objective.metric, math.nan) for t in self.trials if len(t.curve) > place]
+        mine = objective.sign * trial.curve[place].get(objective.metric, math.nan)
+        better = sum(objective.sign * value > mine for value in told)
+        return better >= max(1.0, len(told) / self.halving)
+
+    def _ended(self, trial: Trial, row: Row, place: int) -> Trial:
+        values = tuple(_value(row, place, objective.metric) for objective in self.table.objectives)
         if not all(map(math.isfinite, values)):
-            return replace(told, state="failed", reason=f"expected finite values, got {values}")
-        return replace(told, state="complete", values=values)
+            return replace(trial, state="failed", reason=f"expected finite values, got {values}")
+        if place < len(row.curve) - 1:
+            return replace(trial, state="stopped", values=values, reason="not among the best at this epoch")
+        return replace(trial, state="complete", values=values)
 
 
-def _value(row: Row, metric: str) -> float:
-    return row.curve[-1].get(metric, row.costs.get(metric, math.nan))
+def _share(row: Row, place: int) -> float:
+    """How much of the training is done with that epoch: by its number, where rows say it."""
+    last = len(row.curve) - 1
+    whole = row.curve[last].get("epoch", last + 1)
+    return 1.0 if place == last else row.curve[place].get("epoch", place + 1) / whole
+
+
+def _value(row: Row, place: int, metric: str) -> float:
+    return row.curve[place].get(metric, row.costs.get(metric, math.nan))
+
+
+def after_trainings(simulation: Simulation, values: Sequence[float]) -> list[float]:
+    """From a value after each of the trained trials to one after each whole training that was paid for.
+
+    The same where none was stopped; a last training that was paid for in part counts.
+    """
+    found: list[float] = []
+    spent, latest = 0.0, math.nan
+    for trial, value in zip(simulation.trained, values, strict=True):
+        spent += simulation.shares[trial.number]
+        if len(found) + 1 < spent - EQUAL:
+            found.append(latest)
+        latest = value
+        if len(found) + 1 < spent + EQUAL:
+            found.append(latest)
+    return [*found, latest] if spent > len(found) + EQUAL else found
+
+
+def seconds_of(simulation: Simulation) -> list[float]:
+    """The simulated second after each training."""
+    return after_trainings(simulation, [simulation.ends[trial.number] for trial in simulation.trained])
 
 
 def incumbents(simulation: Simulation) -> list[float]:
     """The judged value, after each training, of the trial that a user would take: the best by its objective so far.
 
-    NaN until a trial is complete. Raises ConfigError for a table of several objectives, which has no such trial.
+    NaN until a trial is complete; with `halving`, after each whole training that was paid for. Raises ConfigError for
+    a table of several objectives, which has no such trial.
     """
     table = simulation.table
     if table.judge is None:
         raise ConfigError("with several objectives there is no one best trial; ask for hypervolumes")
     found, best, judged = [], -math.inf, math.nan
     for trial in simulation.trained:
-        score = table.objectives[0].sign * trial.values[0] if trial.values else -math.inf
+        score = -math.inf
+        if trial.values and trial.state == "complete":
+            score = table.objectives[0].sign * trial.values[0]
         if score > best:
             best, judged = score, _judged(table.row(trial.architecture), table.judge.metric)
         found.append(judged)
-    return found
+    return after_trainings(simulation, found)
 
 
 def _judged(row: Row, metric: str) -> float:
@@ -250,10 +348,10 @@ def hypervolumes(simulation: Simulation) -> list[float]:
     points: list[tuple[float, ...]] = []
     found: list[float] = []
     for trial in simulation.trained:
-        if trial.values:
+        if trial.values and trial.state == "complete":
             points.append(turned(trial.values, table.objectives))
         found.append(hypervolume(points, corner))
-    return found
+    return after_trainings(simulation, found)
 
 
 def regrets(simulation: Simulation) -> list[float]:

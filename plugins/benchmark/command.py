@@ -20,6 +20,7 @@ from nas.plugin.hooks import hookimpl
 @click.option("--seeds", type=int, default=20, show_default=True, help="Searches of each strategy.")
 @click.option("--workers", type=int, default=1, show_default=True, help="Trainings at a time, in simulated time.")
 @click.option("--proxies", metavar="A,B|none", help="Zero-cost scores that may be used [all of the table].")
+@click.option("--halving", type=float, metavar="ETA", help="Stop trainings that are not among the best 1/ETA early on.")
 @click.option("--against", metavar="A", help="Also show how soon each is as good as this strategy at its end.")
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for curves.csv, summary.json and regret.png.")
 @click.option("--processes", type=int, help="Searches at a time [all cores].")
@@ -32,6 +33,7 @@ def benchmark(
     seeds: int,
     workers: int,
     proxies: str | None,
+    halving: float | None,
     against: str | None,
     out: Path | None,
     processes: int | None,
@@ -46,7 +48,7 @@ def benchmark(
     names = tuple(split_specs(strategies))
     asked = None if proxies is None else tuple(split_specs("" if proxies == "none" else proxies))
     files = tuple(str(Path(file).resolve()) for file in plugins)
-    bench = Bench(table, names, trials, seeds, workers, asked, files)
+    bench = Bench(table, names, trials, seeds, workers, asked, halving, files)
     opened = check(bench)
     if against is not None and against not in names:
         raise ConfigError(f"expected --against to be one of the strategies {', '.join(names)}, got {against!r}")

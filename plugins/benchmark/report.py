@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table as Shown
 
 from nas.controller.table import Table
@@ -17,6 +19,8 @@ from .summary import Line, points
 
 CURVES = "curves.csv"
 PLOT = "regret.png"
+WIDTH = 90
+"""Of the table at least, so that what stands over and under it is not broken into pieces."""
 
 
 def shown(table: Table, bench: Bench, lines: Sequence[Line], against: str | None) -> Shown:
@@ -24,27 +28,40 @@ def shown(table: Table, bench: Bench, lines: Sequence[Line], against: str | None
     proxies = table.proxies if bench.proxies is None else bench.proxies
     title = f"{bench.table.partition(':')[0]}: {_what(table)}, mean of {bench.seeds} seeds ± half the 95 % interval"
     workers = f"{bench.workers} at a time" if bench.workers > 1 else "one at a time"
-    caption = f"trainings {workers}; zero-cost scores: {', '.join(proxies) or 'none'}"
-    made = Shown(title=title, caption=caption, caption_justify="left")
-    made.add_column("strategy", overflow="fold")
-    marks = points(bench.trials)
-    for n in marks:
-        made.add_column(f"{n}", justify="right")
-    rival = next((line for line in lines if line.strategy == against), None)
-    more = ["optimum", "simulated", "proposal", "slowest", "scored"]
-    for name in [*more, *([f"as {against}"] if rival else [])]:
-        made.add_column(name, justify="right")
+    stopped = f", stopped unless among the best 1/{bench.halving:g}" if bench.halving else ""
+    caption = f"{workers}{stopped}; zero-cost scores: {', '.join(proxies) or 'none'}"
+    made = Shown(
+        title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, min_width=WIDTH
+    )
+    made.add_column("trainings", no_wrap=True)
     for line in lines:
-        cells = [_cell(*line.curve[n - 1]) for n in marks]
-        optimum = f"{line.optimum:.0f}" if line.optimum is not None else f">{bench.trials}"
-        cells += [f"{optimum} ({line.found}/{line.seeds})", _time(line.hours)]
-        cells += [f"{1000 * line.propose_median:.0f} ms", f"{1000 * line.propose_max:.0f} ms"]
-        cells.append(f"{line.scored:.0f} ({100 * line.score_share:.1f} %)" if line.scored else "-")
-        if rival:
-            reached = line.reaches(rival.curve[-1][0])
-            cells.append("never" if reached is None else str(reached))
-        made.add_row(line.strategy, *cells)
+        made.add_column(line.strategy, justify="right", overflow="fold")
+    for n in points(bench.trials):
+        made.add_row(str(n), *(_cell(*line.curve[n - 1]) for line in lines))
+    made.add_section()
+    for title, said in _facts(bench.trials, next((line for line in lines if line.strategy == against), None)).items():
+        made.add_row(title, *map(said, lines))
     return made
+
+
+def _facts(trials: int, rival: Line | None) -> dict[str, Callable[[Line], str]]:
+    """What is said of a strategy beside its curve."""
+
+    def optimum(line: Line) -> str:
+        return f"{f'>{trials}' if line.optimum is None else f'{line.optimum:.0f}'} ({line.found}/{line.seeds})"
+
+    def proposal(line: Line) -> str:
+        return f"{1000 * line.propose_median:.0f}-{1000 * line.propose_max:.0f} ms"
+
+    def scored(line: Line) -> str:
+        return f"{line.scored:.0f} ({100 * line.score_share:.1f} %)" if line.scored else "-"
+
+    def as_rival(line: Line) -> str:
+        return str((rival and line.reaches(rival.curve[-1][0])) or "never")
+
+    facts: dict[str, Callable[[Line], str]]
+    facts = {"optimum": optimum, "time": lambda line: _time(line.hours), "proposal": proposal, "scored": scored}
+    return facts | ({f"as {rival.strategy}": as_rival} if rival else {})
 
 
 def write_curves(folder: Path, played: Sequence[Played]) -> Path:
@@ -96,7 +113,18 @@ def _what(table: Table) -> str:
 
 
 def _cell(mean: float, half: float) -> str:
-    return f"{mean:.3g}" if half == float("inf") else f"{mean:.3g} ± {half:.2g}"
+    """The mean as far as the interval lets one know it.
+
+    >>> _cell(0.34871, 0.0163)
+    '0.349±0.016'
+    >>> _cell(1.5283, 0.32)
+    '1.5±0.3'
+    """
+    if not 0 < half < math.inf:
+        return f"{mean:.3g}±0" if half == 0 else f"{mean:.3g}"
+    power = math.floor(math.log10(half))
+    digits = max(0, (1 if half < 2 * 10**power else 0) - power)
+    return f"{mean:.{digits}f}±{half:.{digits}f}"
 
 
 def _time(hours: float) -> str:

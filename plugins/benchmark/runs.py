@@ -19,6 +19,7 @@ from nas.controller.simulate import (
     incumbents,
     play,
     regrets,
+    seconds_of,
     trainings_to_optimum,
 )
 from nas.controller.table import Table
@@ -35,7 +36,10 @@ LOOKS = 200
 
 @dataclass(frozen=True)
 class Bench:
-    """What is asked for: strategies as on the command line, seeds 0 to `seeds` - 1; `proxies` None is all there are."""
+    """What is asked for: strategies as on the command line, seeds 0 to `seeds` - 1.
+
+    `proxies` None is all that the table has; `halving` as in `simulate`.
+    """
 
     table: str
     strategies: tuple[str, ...]
@@ -43,6 +47,7 @@ class Bench:
     seeds: int = 20
     workers: int = 1
     proxies: tuple[str, ...] | None = None
+    halving: float | None = None
     plugins: tuple[str, ...] = ()
 
 
@@ -89,6 +94,8 @@ def check(bench: Bench) -> Table:
     for name, value in (("trials", bench.trials), ("seeds", bench.seeds), ("workers", bench.workers)):
         if value < 1:
             raise ConfigError(f"expected --{name} to be at least 1, got {value}")
+    if bench.halving is not None and not bench.halving > 1:
+        raise ConfigError(f"expected --halving to be larger than 1, got {bench.halving:g}")
     if not bench.strategies:
         raise ConfigError("expected at least one strategy, got none")
     if twice := [name for name in bench.strategies if bench.strategies.count(name) > 1]:
@@ -122,24 +129,23 @@ def one(bench: Bench, spec: str, seed: int) -> Played:
     table = _table(bench.plugins, bench.table)
     proxies = table.proxies if bench.proxies is None else bench.proxies
     proposer = _maker(_registry(bench.plugins), spec)(table, seed)
-    found = play(table, proposer, trials=bench.trials, workers=bench.workers, proxies=proxies)
+    found = play(table, proposer, trials=bench.trials, workers=bench.workers, proxies=proxies, halving=bench.halving)
     return summed(found, spec, seed)
 
 
 def summed(found: Simulation, spec: str, seed: int) -> Played:
     """A simulation as numbers."""
-    trained = found.trained
     return Played(
         spec,
         seed,
         tuple(regrets(found)),
         tuple(hypervolumes(found) if found.table.judge is None else incumbents(found)),
-        tuple(found.ends[trial.number] for trial in trained),
+        tuple(seconds_of(found)),
         trainings_to_optimum(found),
         found.propose_seconds,
         found.scored,
         found.score_seconds,
-        sum(trial.seconds for trial in trained),
+        sum(trial.seconds for trial in found.trained),
         found.reason,
     )
 

@@ -15,7 +15,7 @@ __all__ = ["nas_add_commands", "nas_register"]
 
 
 TABLES = {
-    "digits_cnn": ("own", "362 convolutional cells, trained here on scikit-learn's digits"),
+    "digits_cnn": ("own", "361 convolutional cells, trained here on scikit-learn's digits"),
     "digits_rnn": ("own", "384 recurrent stacks, trained here on the rows of scikit-learn's digits"),
     "digits_transformer": ("own", "432 Transformer encoders, trained here on the rows of scikit-learn's digits"),
     "tabulated": ("own", "a file made by `nas tabulate`"),

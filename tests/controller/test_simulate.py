@@ -13,11 +13,13 @@ from nas.controller.history import History, Limit, Objective, Score
 from nas.controller.propose import Proposal
 from nas.controller.simulate import (
     Simulation,
+    after_trainings,
     hypervolumes,
     incumbents,
     interval,
     play,
     regrets,
+    seconds_of,
     simulate,
     trainings_to_optimum,
 )
@@ -299,3 +301,54 @@ def test_rows_may_be_known_by_something_else_than_the_digest() -> None:
     assert rows.row(made(4)).curve[-1]["val"] == 4.0
     assert rows.judge == UP
     assert rows.best == 6.0
+
+
+def curves(values: Sequence[Sequence[float]]) -> Rows:
+    """Width w has the w-th curve; its epochs take ten seconds together."""
+    rows = {}
+    for width, curve in zip(WIDTHS, values, strict=False):
+        told = tuple({"epoch": float(n), "val": value} for n, value in enumerate(curve, 1))
+        rows[made(width).digest] = Row(told, 10.0, {"test": curve[-1]})
+    return Rows(SPACE, (UP,), rows, JUDGE)
+
+
+FIVE_EPOCHS = curves(
+    [[0.5, 0.5, 0.5, 0.5, 0.6], [0.4, 0.4, 0.4, 0.4, 0.9], [0.6, 0.6, 0.6, 0.6, 0.7], [0.55, 0.1, 0.1, 0.1, 0.2]]
+)
+
+
+def test_halving_stops_what_is_not_among_the_best_of_those_that_got_so_far() -> None:
+    """It looks at epochs 1, 2 and 3 of 5: the second is among the worse at 1, the fourth not before 2."""
+    told = Told([1, 2, 3, 4, 4, 4])
+    found = play(FIVE_EPOCHS, told, trials=4, halving=2)
+    assert [trial.state for trial in found.trials[:4]] == ["complete", "stopped", "complete", "stopped"]
+    assert found.shares[:4] == (1.0, 0.2, 1.0, 0.4)
+
+
+def test_a_stopped_training_costs_its_share_and_shows_its_last_epoch() -> None:
+    found = play(FIVE_EPOCHS, Told([1, 2, 3, 4]), trials=3, halving=2)
+    stopped = found.trials[1]
+    assert stopped.values == (0.4,)
+    assert len(stopped.curve) == 1
+    assert stopped.seconds == 2.0
+    assert found.ends[:3] == (10.0, 12.0, 22.0)
+
+
+def test_what_is_stopped_is_never_the_one_that_is_taken() -> None:
+    """1, 1.2 and 2.2 trainings are paid for: the second has the stopped trial alone, a part of the third the rest."""
+    found = play(FIVE_EPOCHS, Told([1, 2, 3]), trials=3, halving=2)
+    assert incumbents(found) == [0.6, 0.6, 0.7]
+    assert seconds_of(found) == [10.0, 12.0, 22.0]
+
+
+def test_the_budget_counts_whole_trainings() -> None:
+    whole = curves([[value, value] for value in (0.9, 0.5, 0.4, 0.3, 0.2)])
+    found = play(whole, Told([1, 2, 3, 4, 5]), trials=3, halving=2)
+    assert [trial.state for trial in found.trials] == ["complete", *["stopped"] * 3]
+    assert sum(found.shares) == 2.5, "one more might have cost a whole"
+
+
+def test_after_trainings_counts_shares() -> None:
+    found = replace(play(table(RISING), Told([1, 2, 3, 4]), trials=4), shares=(0.5, 0.75, 0.75, 0.5))
+    assert after_trainings(found, [1.0, 2.0, 3.0, 4.0]) == [1.0, 3.0, 4.0]
+    assert after_trainings(replace(found, shares=(1.0,) * 4), [1.0, 2.0, 3.0, 4.0]) == [1.0, 2.0, 3.0, 4.0]

@@ -17,6 +17,7 @@ from nas.controller.table import Row, Rows
 from nas.errors import ConfigError
 from nas.testing import toys
 from nas_plugins.benchmark.peers import decide, peer
+from nas_plugins.benchmark.report import _cell
 from nas_plugins.benchmark.runs import Bench, Played, plays, split_specs
 from nas_plugins.benchmark.summary import at, points, summarise
 
@@ -191,10 +192,12 @@ def test_the_table_for_people_compares_with_one_of_them(plugin: str) -> None:
     assert done.exit_code == 0, done.output
     assert "regret in test, seen by val" in done.output
     assert "as random" in done.output
-    (row,) = [line for line in done.output.splitlines() if "first" in line]
-    assert "0 ± 0" in row
-    assert "1 (3/3)" in row
-    assert "12.0 h" in row
+    shown = {line.split()[0]: line.split() for line in done.output.splitlines() if line.strip()}
+    assert shown["trainings"] == ["trainings", "random", "first", "peer:tpe"]
+    assert shown["10"][2] == shown["12"][2] == "0±0"
+    assert " ".join(shown["optimum"]).count("1 (3/3)") == 1
+    assert shown["time"][3:5] == ["12.0", "h"]
+    assert shown["as"][1:4:2] == ["random", "1"]
 
 
 def test_what_is_left_in_the_folder(plugin: str, tmp_path: Path) -> None:
@@ -231,6 +234,7 @@ def test_what_is_left_in_the_folder(plugin: str, tmp_path: Path) -> None:
         ("--table widths --strategies random --trials 0", "expected --trials to be at least 1, got 0"),
         ("--table widths --strategies random --seeds -1", "expected --seeds to be at least 1, got -1"),
         ("--table widths --strategies random --workers 0", "expected --workers to be at least 1, got 0"),
+        ("--table widths --strategies random --halving 1", "expected --halving to be larger than 1, got 1"),
         ("--table widths --strategies random --processes 0", "expected --processes to be at least 1, got 0"),
         (
             "--table widths --strategies random --against evolution",
@@ -262,6 +266,21 @@ def test_two_processes_find_what_one_finds(plugin: str) -> None:
     one, two = plays(bench, 1), plays(bench, 2, lambda done, total: seen.append((done, total)))
     assert [(p.strategy, p.seed, p.regrets) for p in one] == [(p.strategy, p.seed, p.regrets) for p in two]
     assert seen == [(n, 4) for n in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "shown"),
+    [
+        (0.34871, 0.0163, "0.349±0.016"),
+        (1.5283, 0.32, "1.5±0.3"),
+        (0.0039, 0.0011, "0.0039±0.0011"),
+        (47.3, 12.0, "47±12"),
+        (0.00415, 0.0, "0.00415±0"),
+        (0.25, math.inf, "0.25"),
+    ],
+)
+def test_a_mean_is_shown_as_far_as_it_is_known(mean: float, half: float, shown: str) -> None:
+    assert _cell(mean, half) == shown
 
 
 def played(strategy: str, seed: int, regrets: list[float], optimum: int | None) -> Played:

@@ -46,8 +46,8 @@ def test_nas_bench_201_answers_by_the_published_row() -> None:
     with np.load(PUBLISHED / CELLS, allow_pickle=False) as found:
         text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
         (i,) = np.flatnonzero(found["arch_str"].astype(str) == text)
-        assert best.curve[0]["val12"] == pytest.approx(found["val12_c10"][i])
-        assert best.curve[1]["val200"] == pytest.approx(found["val200_c10"][i])
+        assert best.curve[0]["val_accuracy"] == pytest.approx(found["val12_c10"][i])
+        assert best.curve[1]["val_accuracy"] == pytest.approx(found["val200_c10"][i])
         assert best.judged["test200"] == pytest.approx(found["test200_c10"][i])
         assert best.seconds == pytest.approx(found["cost12_c10_s"][i] * 200 / 12)
         assert best.costs["params"] == round(float(found["params_M_c10"][i]) * 1e6)
@@ -64,7 +64,7 @@ def _cell(ops: str) -> dict[str, str]:
 def test_nas_bench_201_with_the_short_training_alone() -> None:
     table = build_table(registry, f"nas_bench_201:path={PUBLISHED / CELLS},signal=val12")
     row = table.row(table.space.reference)
-    assert [set(epoch) for epoch in row.curve] == [{"epoch", "val12"}]
+    assert [epoch["epoch"] for epoch in row.curve] == [12]
     assert table.judge.metric == "test12"
     assert row.seconds < 1000
 
@@ -176,9 +176,9 @@ def test_a_table_without_its_file_says_how_to_name_it(name: str) -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_tables_that_come_with_the_package_have_every_network_of_their_space(name: str) -> None:
     table = build_table(registry, name)
-    missing = [made for made in table.space.enumerate() if made.digest not in table.rows]
+    missing = {made.digest for made in table.space.enumerate()} - table.rows.keys()
     assert len(table.rows) >= 300
-    assert len(missing) <= 0.01 * table.space.size, "some networks are constants and cannot be trained; most can"
+    assert len(missing) <= 1, "all but the constant, which cannot be trained"
     assert "flops" in table.row(table.space.reference).costs
 
 
