@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,30 +24,30 @@ KEPT = 5000
 
 
 class Encoder:
-    """Features of the architectures of one search; what was computed once is kept, for it never changes."""
+    """Features of architectures; the chains of those met before are kept, for a digest has the same ones for ever."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Mapping[Chain, int], Mapping[str, float]]] = {}
+        self._known: dict[str, Mapping[Chain, float]] = {}
 
     def encode(self, history: History, architectures: Sequence[Architecture]) -> Inputs:
-        """Chains of blocks, decisions, and as lines the logarithms of the costs and the ranks of the zero-cost scores.
+        """Chains of blocks, decisions, and as lines the ranks of the costs and of the zero-cost scores.
 
         Chains and decisions are centred and scaled as a whole, so that the mean squared norm is 1 and a chain that is
         rare counts for as little as it says.
         """
-        read = [self._read(history, a) for a in architectures]
-        counts = _matrix([{chain: math.log1p(n) for chain, n in found.items()} for found, _ in read])
+        counts = _matrix([self._chains(a) for a in architectures])
         decided = _matrix([dict.fromkeys(a.decisions.items(), 1.0) for a in architectures])
-        costs = _ranked([known for _, known in read])
+        costs = _ranked([_costs(history, a) for a in architectures])
         scores = _ranked([history.scores.get(a.digest, {}) for a in architectures])
         return Inputs((_scaled(counts), _scaled(decided)), np.concatenate([costs, scores], axis=1))
 
-    def _read(self, history: History, architecture: Architecture) -> tuple[Mapping[Chain, int], Mapping[str, float]]:
+    def _chains(self, architecture: Architecture) -> Mapping[Chain, float]:
         found = self._known.get(architecture.digest)
         if found is None:
             if len(self._known) >= KEPT:
                 self._known.clear()
-            found = self._known[architecture.digest] = (chains(architecture), _costs(history, architecture))
+            found = {chain: math.log1p(times) for chain, times in chains(architecture).items()}
+            self._known[architecture.digest] = found
         return found
 
 
@@ -74,8 +75,8 @@ def _ranked(rows: Sequence[Mapping[str, float]]) -> Array:
     return columns
 
 
-def _matrix(rows: Sequence[Mapping[object, float]]) -> Array:
-    index: dict[object, int] = {}
+def _matrix(rows: Sequence[Mapping[Any, float]]) -> Array:
+    index: dict[Any, int] = {}
     for row in rows:
         for key in row:
             index.setdefault(key, len(index))

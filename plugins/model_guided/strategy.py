@@ -54,6 +54,8 @@ class ModelGuided:
     """See the module; candidates around the best as in BANANAS (White et al., AAAI 2021)."""
 
     start: int = START
+    model: bool = True
+    chosen: bool = True
     encoder: Encoder = field(default_factory=Encoder, repr=False, compare=False)
 
     def propose(self, history: History, rng: random.Random) -> Architecture | Score:
@@ -67,6 +69,9 @@ class ModelGuided:
         if len(observed.trials) < self.start:
             return self._begin(history, rng, seen)
         aim = make_aim(observed.values, rng)
+        if not self.model:
+            around = _fresh(history, _around(history, observed, aim.worth, rng), seen)
+            return next(around, None) or within(history, lambda: history.space.sample(rng), rng)
         short = self._climb(replace(history, scores={}), observed, aim, rng, seen)
         if not short:
             return within(history, lambda: history.space.sample(rng), rng)
@@ -101,6 +106,8 @@ class ModelGuided:
         pool = list(_fresh(history, (history.space.sample(rng) for _ in range(POOL)), set(seen)))
         if not pool:
             return within(history, lambda: history.space.sample(rng), rng)
+        if not self.chosen:
+            return pool[0]
         if history.proxies and len(history.trials) % 2 == 0:
             pool = pool[:SCORED]
             if (wish := _wish(history, pool)) is not None:
@@ -119,8 +126,8 @@ class ModelGuided:
 def _around(history: History, observed: Observed, worth: Array, rng: random.Random) -> Iterator[Architecture]:
     space = history.space
     best = [observed.trials[i].architecture for i in np.argsort(-worth, kind="stable")[:BEST]]
-    for one in best:
-        for _ in range(MUTATIONS):
+    for _ in range(MUTATIONS):
+        for one in best:
             yield space.mutate(one, rng, changes=rng.choice(CHANGES))
     for _ in range(CROSSINGS if len(best) > 1 else 0):
         one, other = rng.sample(best, 2)
@@ -154,11 +161,17 @@ def _ranked(history: History, pool: Sequence[Architecture]) -> Array:
     return total
 
 
-def auto(*, start: int = START) -> Strategy:
+def auto(*, start: int = START, model: bool = True, chosen: bool = True) -> Strategy:
     """Train what a model of the finished trials expects most of.
 
-    start: finished trials before the model is asked. Raises ConfigError for fewer than 2.
+    start: finished trials before the model is asked.
+    model: without it the mutation of one of the best is taken, to see what the model brings.
+    chosen: without it the first trials are random, to see what choosing them brings.
+    Raises ConfigError for a start below 2.
     """
     if not isinstance(start, int) or isinstance(start, bool) or start < 2:
         raise ConfigError(f"strategy 'auto': expected start to be an integer of at least 2, got {start!r}")
-    return ModelGuided(start)
+    for name, value in (("model", model), ("chosen", chosen)):
+        if not isinstance(value, bool):
+            raise ConfigError(f"strategy 'auto': expected {name} to be true or false, got {value!r}")
+    return ModelGuided(start, model, chosen)

@@ -205,3 +205,16 @@ def test_features_of_an_architecture_do_not_depend_on_what_was_encoded_before() 
 def test_a_start_that_is_no_number_of_trials(start: object) -> None:
     with pytest.raises(ConfigError, match="expected start to be an integer of at least 2"):
         auto(start=start)  # type: ignore[arg-type]
+
+
+def test_what_is_switched_off_is_off() -> None:
+    past = trained(20)
+    random_start = auto(chosen=False).propose(trained(0), random.Random(5))
+    assert random_start == SPACE.sample(random.Random(5))
+    best = past.best
+    assert best is not None
+    bred = auto(model=False).propose(past, random.Random(0))
+    assert isinstance(bred, Architecture)
+    assert 1 <= sum(bred.decisions[e] != best.architecture.decisions[e] for e in bred.decisions) <= 4
+    with pytest.raises(ConfigError, match="expected model to be true or false, got 'maybe'"):
+        auto(model="maybe")  # type: ignore[arg-type]
