@@ -117,9 +117,8 @@ def trial_table(record: dict[str, Any]) -> RenderableType:
 def run_table(run: Run) -> RenderableType:
     """A run for people: all trials, the best one marked, and with several objectives those on the front."""
     names = [objective.name for objective in run.history.objectives]
-    table = Table(
-        "", "trial", "state", *names, "params", "seconds", "source", "digest", "reason", title=str(run.folder)
-    )
+    costs = [] if "params" in names else ["params"]
+    table = Table("", "trial", "state", *names, *costs, "seconds", "source", "digest", "reason", title=str(run.folder))
     others = {trial.number for trial in front(run.history)} if len(names) > 1 else set()
     for trial in run.trials:
         mark = "★" if run.best is not None and trial.number == run.best.number else ""
@@ -127,7 +126,7 @@ def run_table(run: Run) -> RenderableType:
         values = trial.values or [None] * len(names)
         state = Text(trial.state, STATE_STYLE[trial.state])
         table.add_row(
-            mark, str(trial.number), state, *map(number, values), _count(trial.metrics.get("params")),
+            mark, str(trial.number), state, *map(number, values), *(_count(trial.metrics.get(name)) for name in costs),
             f"{trial.seconds:.1f}", trial.source, trial.digest[:12], trial.reason.partition("\n")[0],
         )  # fmt: skip
     return Group(table, summary(run))
@@ -140,7 +139,10 @@ def summary(run: Run) -> RenderableType:
     lines = [Text(f"{counts}{'; ' + run.reason if run.reason else ''}")]
     best = run.best
     if best is None:
-        return Panel(Group(*lines, Text("no trial is complete", "red")), title=str(run.folder))
+        lines.append(Text("no trial is complete", "red"))
+        if "running" in states and run.reason:
+            lines.append(Text(f"give it more time, or fewer epochs: nas resume {run.folder} --time 10m goes on"))
+        return Panel(Group(*lines), title=str(run.folder))
     facts = Table.grid(padding=(0, 2))
     facts.add_row("best", f"trial {best.number} ({best.source}), {best.digest}")
     for objective, value in zip(run.history.objectives, best.values or (), strict=True):
