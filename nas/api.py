@@ -219,7 +219,8 @@ def assemble(config: SearchConfig) -> Parts:
         raise ConfigError(f"expected each objective once, got {', '.join(config.objectives)}")
     Recipe.parse(config.recipe)
     task = open_task(registry, config.task)
-    recipe = Recipe.parse(config.recipe, task.info)
+    built = build_space(registry, config.space, task.info)
+    recipe = Recipe.parse({**built.recipe, **config.recipe}, task.info)
     recipe.augmentations(task.info, task.augment)
     searched = recipe.search(config.search_recipe)
     for value in searched.get("augment", ()):
@@ -228,7 +229,7 @@ def assemble(config: SearchConfig) -> Parts:
     said = {"objectives": names, "recipe": recipe.model_dump(mode="json"), "search_recipe": searched}
     whole = config.model_copy(update=said)
     objectives = tuple(_objective(manager, name) for name in names)
-    space = _searched(build_space(registry, config.space, task.info), whole)
+    space = _searched(built, whole)
     return Parts(whole, manager, task, space, objectives, tuple(map(parse_limit, config.limits)))
 
 

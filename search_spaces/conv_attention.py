@@ -47,7 +47,7 @@ def conv_attention(b: Blocks, task: TaskInfo, *, channels: int = 16, width: int 
         head=b.sequence_head(outputs=task.outputs),
     )
     reference = {"stages": 2, "width": width, "depth": 2, "heads": 4, "mlp_ratio": 4}
-    return Space(graph, reference=reference)
+    return Space(graph, reference=reference, recipe={"optimizer": "adamw"})
 
 
 @hookimpl

@@ -49,7 +49,9 @@ def vit(b: Blocks, task: TaskInfo, *, scale: str = "tiny", patch: int = 0, dropo
         norm=b.layer_norm(),
         head=b.sequence_head(outputs=task.outputs, pool="first"),
     )
-    return Space(graph, reference={f"layers/layer{i}/mlp_ratio": 4.0 for i in range(depths[0])})
+    return Space(
+        graph, reference={f"layers/layer{i}/mlp_ratio": 4.0 for i in range(depths[0])}, recipe={"optimizer": "adamw"}
+    )
 
 
 @hookimpl

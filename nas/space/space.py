@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from nas.errors import SpaceError, UnknownNameError
 from nas.space.architecture import Architecture
@@ -28,6 +29,7 @@ class Space:
     reference: a hand-made architecture to compare with, as ``{label: option's name}``; labels left out take their
         first option.
     settings: decisions beside the graph, as how a candidate is trained; always open, in no network.
+    recipe: options of the training that suit these networks, as ``{"optimizer": "adamw"}``; a user's go before them.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class Space:
         inputs: Sequence[str] | None = None,
         name: str = "space",
         settings: Sequence[Decision] = (),
+        recipe: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
+        self.recipe = dict(recipe or {})
         self.graph = graph
         self.settings = tuple(settings)
         self._said = reference
@@ -57,7 +61,7 @@ class Space:
 
     def bound(self, inputs: Sequence[str], name: str) -> Space:
         """The same space under a name, checked against the kinds of the inputs that a task brings."""
-        return Space(self.graph, reference=self._said, inputs=inputs, name=name, settings=self.settings)
+        return self._with(inputs=inputs, name=name)
 
     def with_settings(self, settings: Sequence[Decision], usual: Mapping[str, Scalar]) -> Space:
         """The space with decisions beside the graph; `usual` are the options of a reference, where it has one.
@@ -65,7 +69,17 @@ class Space:
         Raises SpaceError for a label that the space has.
         """
         said = None if self._said is None else {**self._said, **usual}
-        return Space(self.graph, reference=said, inputs=self._inputs, name=self.name, settings=settings)
+        return self._with(reference=said, settings=settings)
+
+    def _with(self, **changes: Any) -> Space:
+        given = {
+            "reference": self._said,
+            "inputs": self._inputs,
+            "name": self.name,
+            "settings": self.settings,
+            "recipe": self.recipe,
+        }
+        return Space(self.graph, **(given | changes))
 
     @property
     def has_reference(self) -> bool:

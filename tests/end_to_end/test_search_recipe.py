@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nas
+from nas.api import assemble
+from nas.config import SearchConfig
 
 
 @pytest.mark.slow
@@ -30,3 +33,14 @@ def test_recipe_and_architecture_are_one_search(tmp_path: Path) -> None:
     assert set(again.trials[3].architecture.settings) == {"recipe.lr", "recipe.batch_size"}
     assert nas.load_run(tmp_path / "run").history.space.size == run.history.space.size
     assert run.load() is not None
+
+
+@pytest.mark.parametrize("space", ["vit", "conv_attention"])
+def test_a_space_says_what_training_suits_it_and_the_user_has_the_last_word(space: str) -> None:
+    def recipe(**options: Any) -> dict[str, Any]:
+        return assemble(SearchConfig.parse({"space": space, "task": "digits", **options})).config.recipe
+
+    assert recipe()["optimizer"] == "adamw"
+    assert recipe()["lr"] < 0.01
+    assert recipe(recipe={"optimizer": "sgd"})["optimizer"] == "sgd"
+    assert assemble(SearchConfig.parse({"task": "digits"})).config.recipe["optimizer"] == "sgd"
