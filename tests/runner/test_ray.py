@@ -102,7 +102,9 @@ def test_a_worker_that_dies_is_recorded_and_the_search_goes_on(
     assert len(dead.reason) < 300
     assert alive.state == "complete"
     assert len(pids(controller)) == 2
-    assert capfd.readouterr() == ("", "")
+    said = capfd.readouterr()
+    ours = [line for line in said.out.splitlines() if "(raylet)" not in line]  # Ray may print its own view of it
+    assert (ours, said.err) == ([], "")
 
 
 def test_scores_are_computed_by_the_workers_and_choose(search: Search) -> None:
