@@ -48,6 +48,10 @@ class Entry:
         for name in options:
             if name not in allowed and not self._takes_any():
                 raise UnknownNameError(f"option of {self.kind} {self.name!r}", name, allowed)
+            usual = allowed.get(name)
+            if isinstance(usual, int | float) and isinstance(options[name], str):
+                kind = "true or false" if isinstance(usual, bool) else f"a number such as {usual}"
+                raise ConfigError(f"{self.kind} {self.name!r}: expected {name} to be {kind}, got {options[name]!r}")
         return made(*args, **options)
 
     def named(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -178,6 +178,8 @@ def test_a_task_by_file(tasks: Registry, name: str, tmp_path: Path, monkeypatch:
         ),
         ("some/where", TaskError, "no task reads files like some/where; known suffixes"),
         ("table", ConfigError, "task 'table' needs option 'path'; .* or a file ending in .tsv or .tsv.gz"),
+        ("points:examples", ConfigError, "task 'points': expected examples to be a number such as 6, got 'examples'"),
+        ("points:examples=9,more", ConfigError, "expected 'name:key=value,key=value'"),
     ],
 )
 def test_a_task_that_cannot_be_opened(tasks: Registry, text: str, kind: type[NasError], said: str) -> None:
