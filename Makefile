@@ -19,7 +19,7 @@ demo: $(VENV)/.run
 	$(BIN)/nas search
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST)
 
 check: lint types
 
