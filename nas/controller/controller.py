@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nas.controller.cache import Known, ResultCache
+from nas.controller.checkpoints import checkpoint_file
 from nas.controller.history import History, Limit, Measure, Score, State, Strategy, Trial
 from nas.controller.job import TIME_UP, Done, Job, ScoreJob, Wait
 from nas.controller.ledger import Ledger
@@ -53,6 +56,7 @@ class Controller:
     check: gives what is known of a candidate before training, or raises CandidateError to refuse it.
     limits: what is outside of one is refused, too.
     proxies: names of the zero-cost scores that the strategy may wish for, as far as they are cheap.
+    cache: results of earlier searches; a network that is in it is answered, and counts as a trial.
     observers: the hooks of the plugins.
     """
 
@@ -68,6 +72,7 @@ class Controller:
         reference: Architecture | None = None,
         limits: Sequence[Limit] = (),
         proxies: Sequence[str] = (),
+        cache: ResultCache | None = None,
         observers: pluggy.HookRelay | None = None,
         watcher: Watcher | None = None,
     ) -> None:
@@ -77,6 +82,7 @@ class Controller:
         self.seed = seed
         self._check = check
         self._limits = tuple(limits)
+        self._cache = cache
         self._observers = observers
         self._watcher = watcher
         known = (trial.digest for trial in ledger.trials)
@@ -159,6 +165,8 @@ class Controller:
             state, reason = "failed", self._no_values(metrics)
         kept = values if valid and state in ("complete", "stopped") else None
         trial = self.ledger.finish(number, state, kept, reason)
+        if self._cache is not None and state == "complete":
+            self._cache.put(trial)
         self._tell("nas_trial_finished", trial=trial, history=self.history)
         return self._show(trial)
 
@@ -171,9 +179,49 @@ class Controller:
             return self._refuse(proposal, f"it breaks the limit {' and '.join(broken)}", metrics)
         self._refusals.clear()
         self._accepted += 1
+        if self._cache is not None and (known := self._cache.get(proposal.architecture.digest)) is not None:
+            answered = self._answered(proposal, metrics, known)
+            if answered is not None:
+                return answered
         trial = self.ledger.start(proposal.architecture, source=proposal.source, metrics=metrics)
         self._show(trial)
         return Job(trial.number, trial.architecture, self.seed)
+
+    def _answered(self, proposal: Proposal, metrics: Mapping[str, float], known: Known) -> Wait | None:
+        """A trial whose result is known; None where it must be trained: a value is missing, or a winner's weights."""
+        found = [known.metrics.get(objective.metric, math.nan) for objective in self.ledger.objectives]
+        if not all(map(math.isfinite, found)):
+            return None
+        if known.weights is not None:
+            place = checkpoint_file(self.ledger.folder, len(self.ledger.trials))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(known.weights, place)
+            except OSError:
+                return None
+        elif self._would_be_kept(found):
+            return None
+        trial = self.ledger.answer(
+            proposal.architecture,
+            source=proposal.source,
+            metrics={**known.metrics, **metrics},
+            curve=known.curve,
+            values=found,
+            seconds=known.seconds,
+        )
+        self._tell("nas_trial_finished", trial=trial, history=self.history)
+        self._show(trial)
+        return Wait()
+
+    def _would_be_kept(self, values: Sequence[float]) -> bool:
+        """Whether a trial with these values would be the best one, or on the front: then its weights are wanted."""
+        signs = [objective.sign for objective in self.ledger.objectives]
+        beaten = (
+            all(sign * theirs >= sign * ours for sign, theirs, ours in zip(signs, trial.values, values, strict=True))
+            for trial in self.ledger.history().complete
+            if trial.values
+        )
+        return not any(beaten)
 
     def _refuse(self, proposal: Proposal, reason: str, metrics: Mapping[str, float] | None = None) -> Wait | Done:
         trial = self.ledger.refuse(proposal.architecture, source=proposal.source, reason=reason, metrics=metrics)

@@ -8,13 +8,6 @@ from typing import Any
 
 import torch
 
-NAME = "last.pt"
-
-
-def path_of(run: str | Path, number: int) -> Path:
-    """Where trial `number` of the search in folder `run` keeps its checkpoint."""
-    return Path(run) / "checkpoints" / str(number) / NAME
-
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write `state` and return when it is durable."""

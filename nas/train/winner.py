@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nas.controller.checkpoints import checkpoint_file
 from nas.errors import TrainingError
 from nas.model import Blueprint
 from nas.space.architecture import Architecture
@@ -34,7 +35,7 @@ def load_trained(config: Mapping[str, Any], architecture: Architecture, number: 
 
 def load_weights(plan: Blueprint, run: str, number: int) -> nn.Module:
     """See `load_trained`, for a blueprint that is there already."""
-    file = checkpoint.path_of(run, number)
+    file = checkpoint_file(run, number)
     if not file.is_file():
         raise TrainingError(f"trial {number} has no checkpoint: expected {file}; only trials worth keeping keep theirs")
     network = plan.build()

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from nas.controller.checkpoints import checkpoint_file
 from nas.errors import TrainingError
 from nas.model import Blueprint, Normalize, Units, blueprint
 from nas.model.measure import latency_ms
 from nas.plugin.manager import create_manager
 from nas.plugin.registry import Registry
 from nas.space.architecture import Architecture
-from nas.train import checkpoint
 from nas.train.augment import augmentations
 from nas.train.data import Data
 from nas.train.inherit import inherit, read_start
@@ -148,7 +148,7 @@ class Worker:
             seed=job["seed"],
             target=self.target,
             augment=self.augmentations(recipe),
-            file=checkpoint.path_of(self.run, job["number"]),
+            file=checkpoint_file(self.run, job["number"]),
             resume=job["resume"],
         )
         for metrics in epochs:
