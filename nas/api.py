@@ -288,7 +288,9 @@ def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
     from nas.runner.ray_runner import run_ray
     from nas.runner.spec import Resources
 
-    resources = Resources(config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address)
+    resources = Resources(
+        config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address, config.runtime_env
+    )
     return partial(run_ray, resources=resources, scheduler=_scheduler(parts))
 
 
@@ -301,11 +303,23 @@ def _scheduler(parts: Parts) -> Any:
 
 
 def _worker(folder: Path, parts: Parts) -> WorkerSpec:
+    from nas.plugin.shipping import plugin_sources
     from nas.runner.spec import WorkerSpec
+    from nas.train.resolve import files_of
 
     wanted = any(objective.metric == LATENCY for objective in parts.objectives)
     known = any(limit.metric == LATENCY for limit in parts.limits)
-    return WorkerSpec(config={**_worker_config(folder, parts.config), "latency": wanted and not known})
+    config = {**_worker_config(folder, parts.config), "latency": wanted and not known}
+    if parts.config.address is None:
+        return WorkerSpec(config=config)
+    from nas.runner.nodes import versions
+
+    config |= {"sources": plugin_sources(parts.manager), "versions": versions()}
+    sent = str(parts.config.runtime_env.get("working_dir", ""))  # where workers are, wherever it lies on their machine
+    config["task"] = config["task"].replace(f"{sent}/", "") if sent else config["task"]
+    return WorkerSpec(
+        config=config, files=(*files_of(config["task"]), *files_of(str(config["recipe"].get("init", ""))))
+    )
 
 
 def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
@@ -381,6 +395,10 @@ def _check_start(parts: Parts) -> None:
     if parts.config.scheduler is not None and parts.config.runner == "local":
         raise ConfigError(f"expected runner 'ray' for scheduler {parts.config.scheduler!r}, got 'local'; drop one")
     _scheduler(parts)
+    if parts.config.address is not None and parts.config.runner == "ray":
+        from nas.runner.cluster import check_address
+
+        check_address(parts.config.address)
     check_strategy(build_strategy(parts.manager.registry, parts.config.strategy), parts.space, parts.objectives)
     check_start(Recipe.parse(parts.config.recipe), parts.task)
 
@@ -394,6 +412,7 @@ def _absolute(config: SearchConfig) -> SearchConfig:
 
 def _changed(config: SearchConfig, time: float | str | None, changes: Mapping[str, Any]) -> SearchConfig:
     allowed = {"strategy", "scheduler", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial", "address"}
+    allowed |= {"runtime_env"}
     for name in changes:
         if name not in allowed:
             raise ConfigError(

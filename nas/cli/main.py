@@ -102,7 +102,12 @@ _RUN_OPTIONS = [
     click.option("--concurrency", type=int, help="Trials at a time [all cores]."),
     click.option("--cpus-per-trial", type=float, help="CPU cores for each trial [1]."),
     click.option("--gpus-per-trial", type=float, help="GPUs, or a part of one, for each trial [0]."),
-    click.option("--address", metavar="ADDRESS", help="A running Ray cluster [a local one]."),
+    click.option(
+        "--address", metavar="ADDRESS", help="A Ray cluster: auto, host:port or ray://host:10001 [a local Ray]."
+    ),
+    click.option(
+        "--runtime-env", metavar="JSON|FILE", help="Ray's runtime environment for the workers; docs/cluster.md."
+    ),
     click.option("--quiet", "-q", is_flag=True, help="Print the result alone."),
 ]
 
