@@ -6,6 +6,7 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Container
+from functools import lru_cache
 
 from torch import nn
 
@@ -28,8 +29,13 @@ def identifier(text: str) -> str:
 
 def attribute(path: str, taken: Container[str]) -> str:
     """The name of the submodule at `path`: none that `nn.Module` has, none that is taken."""
+    return unused(_free(path), taken)
+
+
+@lru_cache(maxsize=10_000)
+def _free(path: str) -> str:
     name = identifier(path)
-    return unused(f"{name}_" if name in _TAKEN or _UNITS.fullmatch(name) else name, taken)
+    return f"{name}_" if name in _TAKEN or _UNITS.fullmatch(name) else name
 
 
 def class_name(path: str) -> str:

@@ -83,8 +83,13 @@ class Settling:
         self.ports: list[Port] = list(inputs)
         self.paths: list[str] = [f"input {i}" for i in range(len(inputs))]
         self.steps: list[Step] = []
-        self.costs = Costs(0, 0)
+        self._params = self._flops = 0
         self._attributes: set[str] = set()
+
+    @property
+    def costs(self) -> Costs:
+        """Of all terms so far."""
+        return Costs(self._params, self._flops)
 
     def plan(self, flat: Flat, graph: Graph) -> Plan:
         """All of `flat` settled; `graph` tells the shapes of inputs that simplification found to be zero."""
@@ -117,13 +122,14 @@ class Settling:
         self.ports.append(settled.output)
         self.paths.append(path)
         self.known.shapes[path] = settled.output
-        self.costs = Costs(self.costs.params + settled.costs.params, self.costs.flops + settled.costs.flops)
+        self._params += settled.costs.params
+        self._flops += settled.costs.flops
 
     def _graphs(self, term: Term, cls: type[nn.Module], incoming: Ports) -> Arguments:
         """The term's parameters that are graphs, as modules."""
         found = []
         for name, value in term.block.params:
-            if isinstance(value, Graph):
+            if type(value) is Graph:
                 path = f"{self.at(term.path)}/{name}"
                 ports = graph_ports(term.block, cls, incoming, name, path)
                 found.append((name, self.known.part(value, ports, path)))

@@ -12,6 +12,8 @@ from nas.space.graph import Block, Graph
 
 Value = tuple[int, ...]
 
+LATEST = 256
+"""Graphs whose simplified form is kept, some megabytes: as many as a strategy looks at for one proposal."""
 
 Bare = tuple[str, Block, tuple[Value, ...]]
 """A term before anybody asks for its parts by name, which costs as much as finding it."""
@@ -23,6 +25,10 @@ class Term(NamedTuple):
     path: str
     block: Block
     ports: tuple[Value, ...]
+
+
+_latest: dict[int, tuple[Graph, tuple[list[Bare], Value]]] = {}
+"""By the id of a graph, which is kept with it so that the id stays its own."""
 
 
 class Flat(NamedTuple):
@@ -46,13 +52,22 @@ def flatten(graph: Graph, *, simplify: bool = True) -> Flat:
     that nothing uses are gone. The function that the network computes stays the same. As written, every node stays a
     term and no value has more than one.
     """
-    terms, output = _Flattening(simplify).whole(graph)
+    terms, output = simplified(graph) if simplify else _Flattening(simplify=False).whole(graph)
     return Flat(graph.inputs, [Term(*term) for term in terms], output)
 
 
 def simplified(graph: Graph) -> tuple[list[Bare], Value]:
-    """The terms and the output of the simplified graph, without names for their parts."""
-    return _Flattening(simplify=True).whole(graph)
+    """The terms and the output of the simplified graph, without names for their parts; not to be changed.
+
+    A candidate's digest, its check and a model ask one after the other, so the latest answers are kept.
+    """
+    known = _latest.get(id(graph))
+    if known is None:
+        known = (graph, _Flattening(simplify=True).whole(graph))
+        if len(_latest) >= LATEST:
+            _latest.clear()
+        _latest[id(graph)] = known
+    return known[1]
 
 
 class _Flattening:

@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.stats import norm, rankdata
 
 from nas.controller.history import History
 from nas.errors import CandidateError
 from nas.space.architecture import Architecture
-from nas.space.encode import Chain, chains
+from nas.space.encode import chains
 
-from .gaussian_process import Inputs
+from .gaussian_process import Inputs, Sparse
 
 Array = NDArray[np.float64]
+Row = tuple[NDArray[np.intp], Array]
+"""The columns of a matrix in which a row is not zero, and what it has there."""
 
+SMALLEST = 1e-9
+"""What is less is rounding: all rows are alike."""
 KEPT = 5000
 """Architectures whose features stay in memory between proposals: some megabytes."""
 
@@ -27,27 +32,31 @@ class Encoder:
     """Features of architectures; the chains of those met before are kept, for a digest has the same ones for ever."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Mapping[Chain, float]] = {}
+        self._known: dict[str, Row] = {}
+        self._numbers: dict[Any, int] = {}
 
     def encode(self, history: History, architectures: Sequence[Architecture]) -> Inputs:
         """Chains of blocks, decisions, and as lines the ranks of the costs and of the zero-cost scores.
 
-        Chains and decisions are centred and scaled as a whole, so that the mean squared norm is 1 and a chain that is
-        rare counts for as little as it says.
+        Chains and decisions are scaled as a whole, so that the mean squared distance from their mean is 1 and a chain
+        that is rare counts for as little as it says.
         """
         counts = _matrix([self._chains(a) for a in architectures])
-        decided = _matrix([dict.fromkeys(a.decisions.items(), 1.0) for a in architectures])
+        labels: dict[Any, int] = {}
+        decided = _matrix([_row(dict.fromkeys(a.decisions.items(), 1.0), labels) for a in architectures])
         costs = _ranked([_costs(history, a) for a in architectures])
         scores = _ranked([history.scores.get(a.digest, {}) for a in architectures])
         return Inputs((_scaled(counts), _scaled(decided)), np.concatenate([costs, scores], axis=1))
 
-    def _chains(self, architecture: Architecture) -> Mapping[Chain, float]:
+    def _chains(self, architecture: Architecture) -> Row:
         found = self._known.get(architecture.digest)
         if found is None:
             if len(self._known) >= KEPT:
                 self._known.clear()
-            found = {chain: math.log1p(times) for chain, times in chains(architecture).items()}
-            self._known[architecture.digest] = found
+                self._numbers.clear()
+            # in an order of their own: what a network was met as before must not show
+            counted = {chain: math.log1p(times) for chain, times in sorted(chains(architecture).items())}
+            found = self._known[architecture.digest] = _row(counted, self._numbers)
         return found
 
 
@@ -75,19 +84,22 @@ def _ranked(rows: Sequence[Mapping[str, float]]) -> Array:
     return columns
 
 
-def _matrix(rows: Sequence[Mapping[Any, float]]) -> Array:
-    index: dict[Any, int] = {}
-    for row in rows:
-        for key in row:
-            index.setdefault(key, len(index))
-    matrix = np.zeros((len(rows), len(index)))
-    for i, row in enumerate(rows):
-        for key, value in row.items():
-            matrix[i, index[key]] = value
-    return matrix
+def _row(values: Mapping[Any, float], numbers: dict[Any, int]) -> Row:
+    """Each key's number, a new one for a new key, and its value."""
+    found = [numbers.setdefault(key, len(numbers)) for key in values]
+    return np.array(found, dtype=np.intp), np.fromiter(values.values(), dtype=float, count=len(found))
 
 
-def _scaled(matrix: Array) -> Array:
-    centred = matrix - matrix.mean(axis=0)
-    size = math.sqrt((centred**2).sum(axis=1).mean())
-    return np.asarray(centred / size if size else centred)
+def _matrix(rows: Sequence[Row]) -> Sparse:
+    """A column a key that some row has, in the order in which the rows have them first; most keys are in few rows."""
+    _, first, number = np.unique(np.concatenate([row[0] for row in rows]), return_index=True, return_inverse=True)
+    column = np.empty(len(first), dtype=np.intp)
+    column[np.argsort(first)] = np.arange(len(first))
+    ends = np.cumsum([0, *(len(row[0]) for row in rows)])
+    return csr_array((np.concatenate([row[1] for row in rows]), column[number], ends), (len(rows), len(first)))
+
+
+def _scaled(matrix: Sparse) -> Sparse:
+    centre = matrix.mean(axis=0)
+    size = math.sqrt(max((matrix**2).sum() / matrix.shape[0] - centre @ centre, 0.0))
+    return matrix / size if size > SMALLEST else matrix

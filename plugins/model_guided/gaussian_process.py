@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
+Sparse = Any
+"""A scipy.sparse.csr_array of floats: what architectures consist of differs, so that rows are mostly zero."""
 
 MOST_FITTED = 100
 """Trials that the weights are fitted on, the latest; predictions use all. The time to fit grows with the cube."""
@@ -31,9 +34,9 @@ JITTER = 1e-6
 
 @dataclass(frozen=True)
 class Inputs:
-    """Some architectures as the model sees them: a matrix (N, D) a group, and a matrix (N, L) of lines."""
+    """Some architectures as the model sees them: a sparse matrix (N, D) a group, and a matrix (N, L) of lines."""
 
-    groups: tuple[Array, ...]
+    groups: tuple[Sparse, ...]
     lines: Array
 
     def __getitem__(self, rows: slice | Sequence[int]) -> Inputs:
@@ -92,7 +95,7 @@ def _fitted(prior: Array, inputs: Inputs, targets: Array, trust: Array) -> Array
     """The weights with the highest posterior; those of the prior where there is too little to fit them to."""
     if len(targets) < len(prior):
         return prior
-    distances = [_squared(group, group) for group in inputs.groups]
+    distances = [squared(group, group) for group in inputs.groups]
     products = [np.outer(line, line) for line in inputs.lines.T]
 
     def loss(weights: Array) -> tuple[float, Array]:
@@ -131,7 +134,7 @@ def _noise(weights: Array, trust: Array) -> Array:
 
 
 def _kernel(one: Inputs, other: Inputs, weights: Array) -> Array:
-    distances = [_squared(a, b) for a, b in zip(one.groups, other.groups, strict=True)]
+    distances = [squared(a, b) for a, b in zip(one.groups, other.groups, strict=True)]
     products = [np.outer(a, b) for a, b in zip(one.lines.T, other.lines.T, strict=True)]
     return _sum(distances, products, weights)
 
@@ -147,7 +150,7 @@ def _sum(distances: Sequence[Array], products: Sequence[Array], weights: Array) 
     return total
 
 
-def _squared(one: Array, other: Array) -> Array:
+def squared(one: Sparse, other: Sparse) -> Array:
     """Squared distances of all rows of the one from all rows of the other."""
-    both = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
+    both = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * (one @ other.T).toarray()
     return np.asarray(np.maximum(both, 0))

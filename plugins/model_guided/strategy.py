@@ -20,10 +20,12 @@ from nas.controller.history import History, Score, Strategy
 from nas.controller.limits import within
 from nas.errors import ConfigError
 from nas.space.architecture import Architecture
+from nas.space.flat import simplified
 
 from .aim import Aim, make_aim
 from .expectation import Expectation
 from .features import Encoder, normal_ranks
+from .gaussian_process import squared
 from .observed import Observed, observe
 
 Array = NDArray[np.float64]
@@ -47,6 +49,9 @@ SHORT = 8
 """Candidates that are kept: to be mutated, and to be scored where zero-cost scores are to be had."""
 CLIMBS, STEPS = 3, 5
 """Rounds of mutating those that are kept, and mutations of each: to ask the model costs next to nothing."""
+LARGE, LEAST = 40, 0.4
+"""A network of so many blocks is large: the time for digest, check and features of a candidate grows with its blocks,
+and of larger networks fewer candidates are looked at for one proposal, but not less than this share."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class ModelGuided:
             return self._begin(history, rng, seen)
         aim = make_aim(observed.values, rng)
         if not self.model:
-            around = _fresh(history, _around(history, observed, aim.worth, rng), seen)
+            around = _fresh(history, _around(history, observed, aim.worth, rng, 1.0), seen)
             return next(around, None) or within(history, lambda: history.space.sample(rng), rng)
         short = self._climb(replace(history, scores={}), observed, aim, rng, seen)
         if not short:
@@ -88,13 +93,14 @@ class ModelGuided:
         """The candidates of which most improvement is expected, after some rounds of mutating the best of them."""
         expectation = Expectation(self.encoder, history, observed, aim)
         met = set(seen)
-        best = list(_fresh(history, _around(history, observed, aim.worth, rng), met))
+        share = _share(observed.trials[int(aim.worth.argmax())].architecture)
+        best = list(_fresh(history, _around(history, observed, aim.worth, rng, share), met))
         for climb in range(CLIMBS + 1):
             if best:
                 order = np.argsort(-expectation.improvement(best), kind="stable")
                 best = [best[i] for i in order[:SHORT]]
             if climb < CLIMBS:
-                steps = (history.space.mutate(one, rng) for one in list(best) for _ in range(STEPS))
+                steps = (history.space.mutate(one, rng) for one in list(best) for _ in range(round(STEPS * share)))
                 best += _fresh(history, steps, met)
         return best
 
@@ -119,20 +125,28 @@ class ModelGuided:
             return pool[0]
         inputs = self.encoder.encode(history, [*pool, *(trial.architecture for trial in history.trials)])
         graphs = inputs.groups[0]
-        gaps = np.linalg.norm(graphs[: len(pool), None] - graphs[None, len(pool) :], axis=2)
+        gaps = squared(graphs[: len(pool)], graphs[len(pool) :])
         return pool[int(gaps.min(axis=1).argmax())]
 
 
-def _around(history: History, observed: Observed, worth: Array, rng: random.Random) -> Iterator[Architecture]:
+def _share(typical: Architecture) -> float:
+    """Of all candidates that might be looked at, those that there is time for."""
+    blocks = len(simplified(typical.graph)[0])
+    return min(1.0, max(LEAST, LARGE / max(blocks, 1)))
+
+
+def _around(
+    history: History, observed: Observed, worth: Array, rng: random.Random, share: float
+) -> Iterator[Architecture]:
     space = history.space
     best = [observed.trials[i].architecture for i in np.argsort(-worth, kind="stable")[:BEST]]
-    for _ in range(MUTATIONS):
+    for _ in range(round(MUTATIONS * share)):
         for one in best:
             yield space.mutate(one, rng, changes=rng.choice(CHANGES))
-    for _ in range(CROSSINGS if len(best) > 1 else 0):
+    for _ in range(round(CROSSINGS * share) if len(best) > 1 else 0):
         one, other = rng.sample(best, 2)
         yield space.crossover(one, other, rng)
-    for _ in range(RANDOM):
+    for _ in range(round(RANDOM * share)):
         yield space.sample(rng)
 
 

@@ -140,7 +140,9 @@ def test_bananas_is_random_at_first_and_never_repeats() -> None:
         bananas(start=1)
 
 
-@pytest.mark.parametrize("strategy", [local_search(), mutation(), grid(), bananas()], ids=lambda strategy: type(strategy).__name__)
+@pytest.mark.parametrize(
+    "strategy", [local_search(), mutation(), grid(), bananas()], ids=lambda strategy: type(strategy).__name__
+)
 def test_proposals_keep_to_limits(strategy: object) -> None:
     history = replace(toys.history(SPACE, ["complete"] * 30), measure=toys.cost, limits=(Limit("cost", 1.0),))
     made = [strategy.propose(history, random.Random(seed)) for seed in range(20)]  # type: ignore[attr-defined]

@@ -47,3 +47,12 @@ def test_networks_with_one_digest_have_one_encoding() -> None:
     for made in (space.sample(rng) for _ in range(300)):
         assert known.setdefault(made.digest, chains(made)) == chains(made)
     assert len(known) > 20
+
+
+def test_chains_go_into_graphs_that_blocks_hold() -> None:
+    layer = Signature("layer", parameters={"cell": None, "width": 4})
+    one, other = (Architecture(chain(only=layer(cell=chain(a=A(), last=last), width=8))) for last in (B(), A(k=2)))
+    assert chains(one)["layer(width=8)+graph",] == chains(other)["layer(width=8)+graph",] == 1
+    assert chains(one)["a", "b", "output"] == 1
+    shared = set(chains(one)) & set(chains(other))
+    assert {("a",), ("input", "a"), ("input", "layer(width=8)+graph", "output")} <= shared
