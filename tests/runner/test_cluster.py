@@ -97,9 +97,7 @@ def test_a_search_from_outside_of_the_cluster_keeps_its_ledger_here(nodes: dict[
     env = tmp_path / "env.json"
     env.write_text(json.dumps({"working_dir": "data"}))
     command = f"-m nas.cli.main search --address {nodes['client']} --runtime-env {env} --plugin {plugin} --space two"
-    command += (
-        f" --task {data} --trials 2 --epochs 1 --strategy random --no-reference --out {tmp_path}/run"
-    )
+    command += f" --task {data} --trials 2 --epochs 1 --strategy random --no-reference --out {tmp_path}/run"
     run = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert (tmp_path / "run" / FILE).is_file()
