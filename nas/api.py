@@ -119,6 +119,7 @@ def search(
     begun = clock.monotonic()
     parts = assemble(absolute(SearchConfig.parse({"space": space, "task": task, **options})))
     check_start(parts)
+    _check_address(parts.config)
     if parts.limits:
         check_meetable(parts.space, parts.limits, parts.measure, random.Random(parts.config.seed))
     folder = Path(out) if out is not None else default_folder(parts.config)
@@ -149,6 +150,7 @@ def resume(
     config = _changed(_stored(record), time, changes)
     parts = assemble(config)
     check_start(parts)
+    _check_address(parts.config)
     if parts.task.fingerprint != record["fingerprint"]:
         raise LedgerError(
             f"the data of task {config.task!r} are not those that {folder} was started with; restore them"
@@ -247,16 +249,30 @@ def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
     from nas.runner.ray_runner import run_ray
     from nas.runner.spec import Resources
 
-    resources = Resources(config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address)
+    resources = Resources(
+        config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address, config.runtime_env
+    )
     return partial(run_ray, resources=resources, scheduler=make_scheduler(parts))
 
 
 def _worker(folder: Path, parts: Parts) -> WorkerSpec:
+    from nas.plugin.shipping import plugin_sources
     from nas.runner.spec import WorkerSpec
+    from nas.train.resolve import files_of
 
     wanted = any(objective.metric == LATENCY for objective in parts.objectives)
     known = any(limit.metric == LATENCY for limit in parts.limits)
-    return WorkerSpec(config={**_worker_config(folder, parts.config), "latency": wanted and not known})
+    config = {**_worker_config(folder, parts.config), "latency": wanted and not known}
+    if parts.config.address is None:
+        return WorkerSpec(config=config)
+    from nas.runner.nodes import versions
+
+    config |= {"sources": plugin_sources(parts.manager), "versions": versions()}
+    sent = str(parts.config.runtime_env.get("working_dir", ""))  # where workers are, wherever it lies on their machine
+    config["task"] = config["task"].replace(f"{sent}/", "") if sent else config["task"]
+    return WorkerSpec(
+        config=config, files=(*files_of(config["task"]), *files_of(str(config["recipe"].get("init", ""))))
+    )
 
 
 def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
@@ -305,12 +321,25 @@ def _deadline(begun: float, seconds: float | None) -> float | None:
     return None if seconds is None else begun + seconds
 
 
+CHANGEABLE = (
+    "strategy", "scheduler", "cache", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial", "address", "runtime_env",
+)  # fmt: skip
+"""What may be another when a search goes on."""
+
+
+def _check_address(config: SearchConfig) -> None:
+    """Raises ConfigError when nobody answers at the cluster's address."""
+    if config.address is not None and config.runner == "ray":
+        from nas.runner.cluster import check_address
+
+        check_address(config.address)
+
+
 def _changed(config: SearchConfig, time: float | str | None, changes: Mapping[str, Any]) -> SearchConfig:
-    allowed = {"strategy", "cache", "scheduler", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial", "address"}
     for name in changes:
-        if name not in allowed:
+        if name not in CHANGEABLE:
             raise ConfigError(
-                f"a search cannot change {name!r} when it goes on; it can change {', '.join(sorted(allowed))}"
+                f"a search cannot change {name!r} when it goes on; it can change {', '.join(sorted(CHANGEABLE))}"
             )
     seconds = parse_duration(time) if isinstance(time, str) else time
     later = {"time": seconds} if seconds is not None else {}

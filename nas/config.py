@@ -28,7 +28,8 @@ class SearchConfig(BaseModel):
     true is the user's cache folder;
     `proxies` are zero-cost scores that a strategy may use where they are cheap. The stored `recipe` is whole: it has
     what the user did not say, too. `search_recipe` names options of the recipe that are searched for with the
-    architecture, and the values to try, none for the usual ones.
+    architecture, and the values to try, none for the usual ones. `address` is a Ray cluster's, for whose workers
+    `runtime_env` is Ray's runtime environment, also as JSON or the name of a JSON file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -51,6 +52,7 @@ class SearchConfig(BaseModel):
     cpus_per_trial: float = Field(default=1, gt=0)
     gpus_per_trial: float = Field(default=0, ge=0)
     address: str | None = None
+    runtime_env: dict[str, Any] = Field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     cache: bool | str = True
 
@@ -81,6 +83,11 @@ class SearchConfig(BaseModel):
         if isinstance(names, list | tuple):
             return dict.fromkeys(names, ())
         return value
+
+    @field_validator("runtime_env", mode="before")
+    @classmethod
+    def _environment(cls, value: object) -> object:
+        return read_runtime_env(value) if isinstance(value, str) else value
 
     @field_validator("plugins")
     @classmethod
@@ -138,6 +145,23 @@ def parse_duration(text: str) -> float:
     return float(sum(float(number) * units[unit] for number, unit in parts))
 
 
+def read_runtime_env(text: str) -> dict[str, Any]:
+    """Ray's runtime environment from JSON or a JSON file, whose folder a relative ``working_dir`` counts from."""
+    file = None if text.lstrip().startswith("{") else Path(text).expanduser()
+    try:
+        found = json.loads(text if file is None else file.read_text())
+    except OSError as error:
+        raise ValueError(f"expected JSON in braces or a JSON file, cannot read {text}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"expected JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError('expected an object as {"env_vars": {"A": "1"}}')
+    folder = found.get("working_dir")
+    if isinstance(folder, str) and "://" not in folder:
+        found["working_dir"] = str(((file.parent if file else Path()) / Path(folder).expanduser()).resolve())
+    return found
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The options in a TOML file; relative paths of plugins, task and `out` count from the file's folder."""
     try:
@@ -158,6 +182,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         options["cache"] = str(here / Path(cache).expanduser())
     if isinstance(out := options.get("out"), str):
         options["out"] = str(here / out)
+    if isinstance(env := options.get("runtime_env"), str) and not env.lstrip().startswith("{"):
+        options["runtime_env"] = str(here / env)
     return options
 
 

@@ -104,7 +104,12 @@ _RUN_OPTIONS = [
     click.option("--gpus-per-trial", type=float, help="GPUs, or a part of one, for each trial [0]."),
     click.option("--cache", metavar="FOLDER", help="Where results of all searches are kept [the user's cache folder]."),
     click.option("--no-cache", is_flag=True, help="Train also what an earlier search has trained alike."),
-    click.option("--address", metavar="ADDRESS", help="A running Ray cluster [a local one]."),
+    click.option(
+        "--address", metavar="ADDRESS", help="A Ray cluster: auto, host:port or ray://host:10001 [a local Ray]."
+    ),
+    click.option(
+        "--runtime-env", metavar="JSON|FILE", help="Ray's runtime environment for the workers; docs/cluster.md."
+    ),
     click.option("--quiet", "-q", is_flag=True, help="Print the result alone."),
 ]
 

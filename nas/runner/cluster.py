@@ -10,11 +10,14 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Self
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
+from ray.runtime_env import RuntimeEnv
 
-from nas.errors import ConfigError
+from nas.errors import ConfigError, UnknownNameError
 from nas.runner.spec import Resources, cores, explain
 
 OBJECT_STORE_BYTES = 80 * 2**20
@@ -35,6 +38,10 @@ QUIET = {
 """Ray without telemetry; Tune without files, handlers and words of its own."""
 
 
+CLIENT, CLIENT_PORT = "ray://", 10001
+GREETING, SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5), b"\4"
+"""The beginning of HTTP/2, which Ray speaks at all its doors, and the kind of frame that is the answer."""
+
 KEEP_FOLDER = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
 """Workers stay in the user's folder, so that relative paths of data and plugins hold."""
 
@@ -42,6 +49,22 @@ KEEP_FOLDER = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
 def worker_environment(resources: Resources) -> dict[str, str]:
     """The environment of worker processes; a trial that asked for no GPU sees none."""
     return {"OMP_NUM_THREADS": str(resources.threads), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **KEEP_FOLDER}
+
+
+def runtime_env(resources: Resources) -> dict[str, Any]:
+    """The user's runtime environment and ours; raises ConfigError for what Ray does not know and where they differ."""
+    given, ours = resources.runtime_env, worker_environment(resources)
+    for name in given:
+        if name not in RuntimeEnv.known_fields:
+            raise UnknownNameError("option of a runtime environment", name, RuntimeEnv.known_fields)
+    theirs = given.get("env_vars", {})
+    for name, value in ours.items():
+        if theirs.get(name, value) != value:
+            raise ConfigError(
+                f"runtime environment: expected {name} to be {value!r}, which follows from the resources of a trial, "
+                f"got {theirs[name]!r}; leave it out"
+            )
+    return {**given, "env_vars": {**theirs, **ours}}
 
 
 @contextmanager
@@ -73,6 +96,11 @@ class Cluster:
             resources.slots(cores(), math.inf)
         if self.owned:
             self._start(resources, log_to_driver)
+        elif resources.runtime_env:
+            raise ConfigError(
+                "expected to start Ray with the runtime environment, got a process that has Ray already; "
+                "give the environment to its ray.init"
+            )
         try:
             there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
             self.slots = resources.slots(there.get("CPU", 0.0), there.get("GPU", 0.0))
@@ -82,13 +110,13 @@ class Cluster:
 
     def _start(self, resources: Resources, log_to_driver: bool) -> None:
         given: dict[str, Any] = {"log_to_driver": log_to_driver, "logging_level": logging.ERROR}
-        given["runtime_env"] = {"env_vars": worker_environment(resources)}
+        given["runtime_env"] = runtime_env(resources)
         if resources.address is None:
             given |= {"num_cpus": cores(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         try:
             with environment(QUIET):
                 if resources.address is not None:
-                    _call(resources.address)
+                    check_address(resources.address)
                 started = ray.init(resources.address or "local", **given)
         except (OSError, RuntimeError, ValueError) as error:
             where = f"a Ray cluster at {resources.address}" if resources.address else "Ray to start on this machine"
@@ -128,13 +156,29 @@ def starting(resources: Resources) -> Iterator[Callable[[], Cluster]]:
                 future.result().close()
 
 
-def _call(address: str) -> None:
-    """Raises OSError when nobody answers, for Ray would try for many minutes."""
-    if address.startswith("ray://"):
-        raise ConfigError(
-            f"expected the address of a cluster that this machine is part of (auto, or host:port), got {address}; "
-            "run the search on the cluster's head, by `ray job submit` from elsewhere"
-        )
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host, int(port)), CALL_SECONDS).close()
+def check_address(address: str) -> None:
+    """Raises ConfigError when no Ray answers at `address` within seconds, for Ray itself would try for many minutes."""
+    door = address.removeprefix(CLIENT)
+    if door != address:
+        if find_spec("grpc") is None:
+            raise ConfigError(f"address {address} needs the extra 'client': pip install 'graphnas[client]'")
+        door = door if ":" in door else f"{door}:{CLIENT_PORT}"
+    elif address == "auto":
+        door = canonicalize_bootstrap_address("auto") or ""
+        if not door:
+            raise ConfigError("expected a Ray cluster that this machine is part of, got none; start one or name a host")
+    host, colon, port = door.rpartition(":")
+    if not colon or not port.isdigit():
+        raise ConfigError(f"expected the address of a Ray cluster as auto, host:port or ray://host:port, got {address}")
+    try:
+        _greet(host, int(port))
+    except OSError as error:
+        raise ConfigError(f"expected a Ray cluster at {address}, got {error or type(error).__name__}") from error
+
+
+def _greet(host: str, port: int) -> None:
+    with socket.create_connection((host, port), CALL_SECONDS) as line:
+        if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
+            line.sendall(GREETING)
+            if line.recv(9)[3:4] != SETTINGS:
+                raise OSError("something else that answers there")

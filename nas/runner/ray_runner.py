@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+import ray
 from ray import tune
+from ray.train._internal import storage as tune_storage
 from ray.tune.schedulers import FIFOScheduler, HyperBandScheduler, PopulationBasedTraining, TrialScheduler
 
 from nas.controller.controller import Controller
@@ -22,8 +24,12 @@ from nas.controller.job import Done
 from nas.errors import ConfigError
 from nas.runner.bridge import Asker, Bridge, Ear, Ender, Leave
 from nas.runner.cluster import KEEP_FOLDER, QUIET, Cluster, environment
+from nas.runner.nodes import check_nodes
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import WorkerTrainable
+
+SESSION_FOLDER = "_get_ray_train_session_dir"
+"""Internal to Ray; the folder in which Tune's driver keeps its files."""
 
 PAUSING = (HyperBandScheduler, PopulationBasedTraining)
 """They hold trials back until others have come as far, while those wait for a free place: with few places for ever."""
@@ -51,19 +57,23 @@ def run_ray(
     with ExitStack() as stack:
         if cluster is None:
             cluster = stack.enter_context(Cluster(resources))
+        if resources.address is not None:
+            check_nodes(spec)
         storage = tempfile.mkdtemp(prefix="nas-tune-", dir=cluster.session)
         stack.callback(shutil.rmtree, storage, ignore_errors=True)
         bridge = Bridge(controller, spec, resources, may_leave=cluster.owned)
-        for context in (environment({**QUIET, **KEEP_FOLDER}), _silent(), _signals(bridge.interrupt)):
+        for context in (environment({**QUIET, **KEEP_FOLDER}), _silent(), _staged(storage), _signals(bridge.interrupt)):
             stack.enter_context(context)
         with suppress(Leave):
-            _tuner(bridge, resources, cluster.slots, scheduler, storage).fit()
+            _tune(bridge, resources, cluster.slots, scheduler, storage)
         return bridge.outcome()
 
 
-def _tuner(
-    bridge: Bridge, resources: Resources, slots: int, scheduler: TrialScheduler | None, storage: str
-) -> tune.Tuner:
+def _tune(bridge: Bridge, resources: Resources, slots: int, scheduler: TrialScheduler | None, storage: str) -> None:
+    """Tune's loop, in this process also where Ray is behind `ray://`.
+
+    Tuner would move itself to the cluster's head there, and with it the ledger, away from the user's machine.
+    """
     objective = bridge.controller.ledger.objectives[0]
     aim: dict[str, Any] = {}
     scheduler = scheduler or FIFOScheduler()  # type: ignore[no-untyped-call]
@@ -72,25 +82,24 @@ def _tuner(
     scheduler.choose_trial_to_run = _nobody  # type: ignore[method-assign]
     if scheduler.metric is None and type(scheduler) is not FIFOScheduler:
         aim = {"metric": objective.metric, "mode": "max" if objective.direction == "maximize" else "min"}
-    return tune.Tuner(
-        tune.with_resources(WorkerTrainable, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}),
-        tune_config=tune.TuneConfig(
-            search_alg=Asker(bridge),
-            scheduler=scheduler,
-            num_samples=-1,
-            max_concurrent_trials=slots,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-            **aim,
-        ),
-        run_config=tune.RunConfig(
-            name="search",
-            storage_path=storage,
-            stop=Ender(bridge),
-            callbacks=[Ear(bridge)],
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            verbose=0,
-        ),
+    tune.run(
+        WorkerTrainable,
+        name="search",
+        resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+        search_alg=Asker(bridge),
+        scheduler=scheduler,
+        num_samples=-1,
+        max_concurrent_trials=slots,
+        reuse_actors=True,
+        trial_dirname_creator=lambda trial: trial.trial_id,
+        storage_path=storage,
+        stop=Ender(bridge),
+        callbacks=[Ear(bridge)],
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        raise_on_failed_trial=False,
+        verbose=0,
+        _remote=False,
+        **aim,
     )
 
 
@@ -110,6 +119,20 @@ def _silent() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _staged(folder: str) -> Iterator[None]:
+    """Behind ``ray://`` Tune's own files go to `folder`: Tune asks for this machine's node, and there is none."""
+    if not ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
+        yield
+        return
+    before = getattr(tune_storage, SESSION_FOLDER)
+    setattr(tune_storage, SESSION_FOLDER, lambda: folder)
+    try:
+        yield
+    finally:
+        setattr(tune_storage, SESSION_FOLDER, before)
 
 
 @contextmanager

@@ -36,10 +36,14 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """A class of workers, named by a string so that runners import no torch, and what to make one from."""
+    """A class of workers, named by a string so that runners import no torch, and what to make one from.
+
+    `files` are the data files that every worker reads.
+    """
 
     target: str = WORKER
     config: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def build(self, **more: object) -> Worker:
         """A worker, in this process."""
@@ -52,13 +56,14 @@ class WorkerSpec:
 class Resources:
     """How many trials run at a time and what each gets; `address` is a Ray cluster's, None for this machine.
 
-    `concurrency` None is as many as the cores allow.
+    `concurrency` None is as many as the cores allow; `runtime_env` is what Ray shall make of its workers' surroundings.
     """
 
     concurrency: int | None = None
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     address: str | None = None
+    runtime_env: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def threads(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ray.tune import Trainable
 
+from nas.runner.nodes import check_versions
 from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
 MESSAGE = "nas"
@@ -26,6 +27,7 @@ class WorkerTrainable(Trainable):
             said = json.loads(config["worker"])
             # read by numerical libraries when the worker's module imports them
             os.environ["OMP_NUM_THREADS"] = str(said["config"]["threads"])
+            check_versions(said["config"].get("versions", {}))
             self._worker = WorkerSpec(said["target"], said["config"]).build()
         except Exception as error:
             self._broken = explain(error)

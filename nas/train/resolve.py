@@ -48,6 +48,14 @@ def absolute_task(registry: Registry, text: str) -> str:
     return f"{first}{colon}{','.join(map(_absolute_option, rest.split(',')))}"
 
 
+def files_of(text: str) -> tuple[str, ...]:
+    """The files and folders that are there of those which a task's or an option's text names."""
+    name, options = parse_spec(text)
+    return tuple(
+        value for value in (name, *options.values()) if isinstance(value, str) and value and Path(value).exists()
+    )
+
+
 def _absolute_option(text: str) -> str:
     key, equals, value = text.partition("=") if "=" in text else ("", "", text)
     is_path = key.strip() in ("", "path") or key.strip().endswith("_from")

@@ -15,8 +15,8 @@ from nas.controller.checkpoints import checkpoint_file
 from nas.errors import TrainingError
 from nas.model import Blueprint, Normalize, Units, blueprint
 from nas.model.measure import latency_ms
-from nas.plugin.manager import create_manager
 from nas.plugin.registry import Registry
+from nas.plugin.shipping import shipped_manager
 from nas.space.architecture import Architecture
 from nas.train.augment import augmentations
 from nas.train.data import Data
@@ -40,7 +40,7 @@ class Setting:
     @classmethod
     def open(cls, config: Mapping[str, Any]) -> Setting:
         """The setting that `config` names; the test part of the task is not read."""
-        registry = create_manager(config["plugins"]).registry
+        registry = shipped_manager(config["plugins"], config.get("sources", {})).registry
         task = open_task(registry, config["task"], check=False)
         return cls(registry, task, Recipe.parse(config["recipe"], task.info), config["seed"])
 
@@ -65,7 +65,8 @@ class Setting:
 class Worker:
     """Trains candidates, one after the other, in one process.
 
-    config: ``plugins`` (files), ``task``, ``recipe``, ``seed`` (of the search), ``run`` (its folder), ``threads``, and
+    config: ``plugins`` (files), ``sources`` (their texts, where machines may lack them), ``task``, ``recipe``, ``seed``
+        (of the search), ``run`` (its folder), ``threads``, and
         ``device``: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one; with ``latency`` true every epoch's metrics
         have ``latency_ms``, the time of a forward pass of one example on that device.
     """
