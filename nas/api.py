@@ -322,7 +322,8 @@ def _deadline(begun: float, seconds: float | None) -> float | None:
 
 
 CHANGEABLE = (
-    "strategy", "scheduler", "cache", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial", "address", "runtime_env",
+    "strategy", "scheduler", "cache", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial", "address",
+    "runtime_env",
 )  # fmt: skip
 """What may be another when a search goes on."""
 
