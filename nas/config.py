@@ -26,8 +26,10 @@ class SearchConfig(BaseModel):
     task is usually judged by; `limits` such as ``params<=1e6`` hold for every candidate that is trained;
     `proxies` are zero-cost scores that a strategy may use where they are cheap. The stored `recipe` is whole: it has
     what the user did not say, too. `search_recipe` names options of the recipe that are searched for with the
-    architecture, and the values to try, none for the usual ones. `address` is a Ray cluster's, for whose workers
-    `runtime_env` is Ray's runtime environment, also as JSON or the name of a JSON file.
+    architecture, and the values to try, none for the usual ones.
+
+    `address` is a Ray cluster's, for whose workers `runtime_env` is Ray's runtime environment, also as JSON or the name
+    of a JSON file; `storage` is a folder or URL that all of its nodes reach, for checkpoints and a copy of the record.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -51,6 +53,7 @@ class SearchConfig(BaseModel):
     gpus_per_trial: float = Field(default=0, ge=0)
     address: str | None = None
     runtime_env: dict[str, Any] = Field(default_factory=dict)
+    storage: str | None = None
     plugins: tuple[str, ...] = ()
 
     @field_validator("time", mode="before")
@@ -76,6 +79,11 @@ class SearchConfig(BaseModel):
     @classmethod
     def _environment(cls, value: object) -> object:
         return read_runtime_env(value) if isinstance(value, str) else value
+
+    @field_validator("storage")
+    @classmethod
+    def _absolute_storage(cls, value: str | None) -> str | None:
+        return value if value is None or "://" in value else str(Path(value).expanduser().resolve())
 
     @field_validator("plugins")
     @classmethod
@@ -168,6 +176,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         options["recipe"] = {**recipe, "init": str(here / start)}
     if isinstance(out := options.get("out"), str):
         options["out"] = str(here / out)
+    if isinstance(storage := options.get("storage"), str) and "://" not in storage:
+        options["storage"] = str(here / storage)
     if isinstance(env := options.get("runtime_env"), str) and not env.lstrip().startswith("{"):
         options["runtime_env"] = str(here / env)
     return options

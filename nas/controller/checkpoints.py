@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from nas.controller.history import History
+from nas.storage import File, delete
 
 FOLDER = "checkpoints"
 KEPT = 3
 """The winner and two runners-up: all that an export or a second look needs."""
 
 
-def drop_checkpoints(run: Path, history: History) -> None:
-    """Deletes the checkpoints of finished trials that are not among the best `KEPT`."""
+def drop_checkpoints(place: File, history: History, dropped: set[int]) -> None:
+    """Deletes the checkpoints of finished trials that are not among the best `KEPT`, and adds them to `dropped`."""
     best = sorted(history.complete, key=history.score, reverse=True)[:KEPT]
     keep = {trial.number for trial in best}
     for trial in history.trials:
-        folder = run / FOLDER / str(trial.number)
-        if trial.finished and trial.number not in keep and folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if trial.finished and trial.number not in keep and trial.number not in dropped:
+            delete(place / FOLDER / str(trial.number))
+            dropped.add(trial.number)

@@ -27,6 +27,7 @@ from nas.runner.cluster import KEEP_FOLDER, QUIET, Cluster, environment
 from nas.runner.nodes import check_nodes
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import WorkerTrainable
+from nas.storage import is_url
 
 SESSION_FOLDER = "_get_ray_train_session_dir"
 """Internal to Ray; the folder in which Tune's driver keeps its files."""
@@ -57,7 +58,7 @@ def run_ray(
     with ExitStack() as stack:
         if cluster is None:
             cluster = stack.enter_context(Cluster(resources))
-        if resources.address is not None:
+        if resources.address is not None or is_url(str(spec.config.get("storage", ""))):
             check_nodes(spec)
         storage = tempfile.mkdtemp(prefix="nas-tune-", dir=cluster.session)
         stack.callback(shutil.rmtree, storage, ignore_errors=True)

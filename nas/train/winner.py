@@ -29,12 +29,12 @@ def load_trained(config: Mapping[str, Any], architecture: Architecture, number: 
 
     config: the one its worker had. Raises TrainingError when the trial has no checkpoint.
     """
-    return load_weights(trained_blueprint(config, architecture), config["run"], number)
+    return load_weights(trained_blueprint(config, architecture), config.get("storage", config["run"]), number)
 
 
-def load_weights(plan: Blueprint, run: str, number: int) -> nn.Module:
+def load_weights(plan: Blueprint, place: str, number: int) -> nn.Module:
     """See `load_trained`, for a blueprint that is there already."""
-    file = checkpoint.path_of(run, number)
+    file = checkpoint.path_of(place, number)
     if not file.is_file():
         raise TrainingError(f"trial {number} has no checkpoint: expected {file}; only trials worth keeping keep theirs")
     network = plan.build()

@@ -66,14 +66,14 @@ class Worker:
     """Trains candidates, one after the other, in one process.
 
     config: ``plugins`` (files), ``sources`` (their texts, where machines may lack them), ``task``, ``recipe``, ``seed``
-        (of the search), ``run`` (its folder), ``threads``, and
+        (of the search), ``run`` (its folder), ``storage`` (where checkpoints are, by default there), ``threads``, and
         ``device``: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one; with ``latency`` true every epoch's metrics
         have ``latency_ms``, the time of a forward pass of one example on that device.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         torch.set_num_threads(config["threads"])
-        self.run = str(config["run"])
+        self.place = str(config.get("storage", config["run"]))
         self.latency = bool(config.get("latency", False))
         self.device = choose_device(config["device"])
         if self.device.type == "cuda":
@@ -149,7 +149,7 @@ class Worker:
             seed=job["seed"],
             target=self.target,
             augment=self.augmentations(recipe),
-            file=checkpoint.path_of(self.run, job["number"]),
+            file=checkpoint.path_of(self.place, job["number"]),
             resume=job["resume"],
         )
         for metrics in epochs:
