@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 import nas
-from nas.api import assemble
 from nas.config import SearchConfig
 from nas.controller.controller import Controller
 from nas.controller.ledger import Ledger
+from nas.parts import assemble
 from nas.runner.ray_runner import run_ray
 from nas.runner.spec import Resources, WorkerSpec
 

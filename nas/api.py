@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.config import DEFAULT_EXPORTER, SearchConfig, parse_duration, write_json
-from nas.controller.history import History, Limit, Measure, Objective, Trial, check_strategy
+from nas.controller.history import History, Trial
 from nas.controller.limits import check_meetable, parse_limit
 from nas.errors import ConfigError, LedgerError
+from nas.parts import (
+    LATENCY,
+    Parts,
+    absolute,
+    assemble,
+    check_start,
+    device_of,
+    make_scheduler,
+    missing_value,
+    result_cache,
+    searched_space,
+)
 from nas.plugin.build import build_space, build_strategy
-from nas.plugin.manager import Manager, create_manager
+from nas.plugin.manager import create_manager
 from nas.plugin.registry import parse_spec
 from nas.space.architecture import Architecture
-from nas.space.expand import Decision
 from nas.space.ports import Port, TaskInfo
-from nas.space.space import Space
 from nas.storage import check_writable, is_url, open_place, shown
 
 if TYPE_CHECKING:
@@ -37,9 +47,7 @@ if TYPE_CHECKING:
     from nas.controller.job import Done
     from nas.controller.ledger import Ledger
     from nas.runner.spec import WorkerSpec
-    from nas.train.task import Task
 
-LATENCY = "latency_ms"
 BEST = "best"
 """The folder of a run that holds its exported winner."""
 
@@ -95,27 +103,6 @@ class Run:
         return load_trained(_worker_config(self.folder, config), _winner(self).architecture, _winner(self).number)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a configuration stands for."""
-
-    config: SearchConfig
-    manager: Manager
-    task: Task
-    space: Space
-    objectives: tuple[Objective, ...]
-    limits: tuple[Limit, ...] = ()
-
-    @cached_property
-    def measure(self) -> Measure:
-        """Settles a candidate's shapes on the meta device; what it costs, or CandidateError."""
-        from nas.model.measure import Measuring
-
-        latency = any(limit.metric == LATENCY for limit in self.limits)
-        threads = max(1, int(self.config.cpus_per_trial))
-        return Measuring(self.task.info, self.manager.registry, latency=latency, threads=threads)
-
-
 def search(
     space: str = "cell_cnn",
     task: str = "digits",
@@ -133,8 +120,9 @@ def search(
     >>> run = nas.search("cell_cnn", "digits", trials=20, time="5m")   # doctest: +SKIP
     """
     begun = clock.monotonic()
-    parts = assemble(_absolute(SearchConfig.parse({"space": space, "task": task, **options})))
-    _check_start(parts)
+    parts = assemble(absolute(SearchConfig.parse({"space": space, "task": task, **options})))
+    check_start(parts)
+    _check_address(parts.config)
     if parts.limits:
         check_meetable(parts.space, parts.limits, parts.measure, random.Random(parts.config.seed))
     folder = Path(out) if out is not None else default_folder(parts.config)
@@ -164,21 +152,27 @@ def resume(
     `folder` may be the URL of a search's storage; its record is copied into folder `out` of this machine first.
 
     `trials` are added to the budget and `time` is a new one; without them the search has what it had left.
-    `changes` may name another strategy, scheduler, runner, concurrency or other resources. Raises LedgerError when
-    another process drives the search or the task's data are not what they were.
+    `changes` may name another strategy, scheduler, runner, concurrency or other resources, and other objectives, by
+    which finished trials are judged anew. Raises LedgerError when another process drives the search, the task's data
+    are not what they were, or a finished trial has no value of a new objective.
     """
     begun = clock.monotonic()
     folder = _fetched(str(folder), out)
     record = _read_config(folder)
     config = _changed(_stored(record), time, changes)
     parts = assemble(config)
-    _check_start(parts)
+    check_start(parts)
+    _check_address(parts.config)
     if parts.task.fingerprint != record["fingerprint"]:
         raise LedgerError(
             f"the data of task {config.task!r} are not those that {folder} was started with; restore them"
         )
     from nas.controller.ledger import Ledger
 
+    if "objectives" in changes:
+        from nas.controller.rewrite import change_objectives
+
+        change_objectives(folder, parts.space, parts.objectives, missing_value(parts))
     with Ledger.open(folder, parts.space, parts.objectives) as ledger:
         if (storage := _other_place(folder, config)) is not None:
             from nas.controller.mirror import check_current
@@ -201,7 +195,9 @@ def load_run(folder: str | Path) -> Run:
     config = _stored(record)
     from nas.controller.ledger import Ledger
 
-    space = _searched(build_space(create_manager(config.plugins).registry, config.space, _stored_info(record)), config)
+    space = searched_space(
+        build_space(create_manager(config.plugins).registry, config.space, _stored_info(record)), config
+    )
     history = Ledger.read(folder, space, budget=config.budget)
     return Run(folder, config, replace(history, limits=tuple(map(parse_limit, config.limits))))
 
@@ -213,39 +209,6 @@ def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = 
     """
     run = load_run(folder)
     return _export(run, assemble(run.config), Path(to) if to is not None else run.folder / BEST, exporter)
-
-
-def assemble(config: SearchConfig) -> Parts:
-    """Everything that `config` names, checked, the data too, and what it leaves open filled in; no torch, no Ray."""
-    from nas.train.recipe import Recipe
-    from nas.train.task import open_task, usual_objective
-
-    manager = create_manager(config.plugins)
-    registry = manager.registry
-    registry.get("space", parse_spec(config.space)[0])
-    build_strategy(registry, config.strategy)
-    if config.scheduler is not None:
-        registry.get("scheduler", parse_spec(config.scheduler)[0])
-    for name in config.objectives:
-        registry.get("objective", name)
-    for name in config.proxies:
-        registry.get("proxy", name)
-    if len(set(config.objectives)) < len(config.objectives):
-        raise ConfigError(f"expected each objective once, got {', '.join(config.objectives)}")
-    Recipe.parse(config.recipe)
-    task = open_task(registry, config.task)
-    built = build_space(registry, config.space, task.info)
-    recipe = Recipe.parse({**built.recipe, **config.recipe}, task.info)
-    recipe.augmentations(task.info, task.augment)
-    searched = recipe.search(config.search_recipe)
-    for value in searched.get("augment", ()):
-        recipe.changed({"augment": value}).augmentations(task.info, task.augment)
-    names = config.objectives or (usual_objective(task),)
-    said = {"objectives": names, "recipe": recipe.model_dump(mode="json"), "search_recipe": searched}
-    whole = config.model_copy(update=said)
-    objectives = tuple(_objective(manager, name) for name in names)
-    space = _searched(built, whole)
-    return Parts(whole, manager, task, space, objectives, tuple(map(parse_limit, config.limits)))
 
 
 def default_folder(config: SearchConfig) -> Path:
@@ -261,7 +224,7 @@ def _drive(
     watcher: Watcher | None,
     deadline: float | None,
 ) -> Run:
-    from nas.controller.checkpoints import drop_checkpoints
+    from nas.controller.checkpoints import best_trials, checkpoint_file, drop_checkpoints
     from nas.controller.controller import Controller
 
     config = parts.config
@@ -280,12 +243,15 @@ def _drive(
         if watcher is not None:
             watcher(trial, history)
 
+    cache, place = result_cache(parts), open_place(config.storage or folder)
     controller = Controller(
         ledger=ledger,
         strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
         check=parts.measure,
         limits=parts.limits,
         proxies=config.proxies,
+        cache=cache,
+        place=place,
         budget=config.budget,
         deadline=deadline,
         seed=config.seed,
@@ -297,6 +263,8 @@ def _drive(
         controller.begin()
         done = _runner(parts)(controller, _worker(folder, parts))
         run = Run(folder, config, controller.history, done.reason)
+        if cache is not None:
+            cache.keep([(trial, checkpoint_file(place, trial.number)) for trial in best_trials(run.history)])
         if run.best is not None and not run.results:
             _export(run, parts, folder / BEST, DEFAULT_EXPORTER)
         controller.end()
@@ -334,15 +302,7 @@ def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
     resources = Resources(
         config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address, config.runtime_env
     )
-    return partial(run_ray, resources=resources, scheduler=_scheduler(parts))
-
-
-def _scheduler(parts: Parts) -> Any:
-    """The scheduler of Ray Tune that the configuration names, None where it names none."""
-    if parts.config.scheduler is None:
-        return None
-    name, options = parse_spec(parts.config.scheduler)
-    return parts.manager.registry.get("scheduler", name).build(parts.config.recipe["epochs"], **options)
+    return partial(run_ray, resources=resources, scheduler=make_scheduler(parts))
 
 
 def _worker(folder: Path, parts: Parts) -> WorkerSpec:
@@ -375,7 +335,7 @@ def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
         "run": str(folder.resolve()),
         "storage": config.storage or str(folder.resolve()),
         "threads": max(1, int(config.cpus_per_trial)),
-        "device": "auto" if config.gpus_per_trial or config.runner == "local" else "cpu",
+        "device": device_of(config),
     }
 
 
@@ -408,59 +368,30 @@ def _winner(run: Run) -> Trial:
     return run.best
 
 
-def _searched(space: Space, config: SearchConfig) -> Space:
-    """The space with the decisions of the recipe, if some are searched for."""
-    from nas.train.recipe import SETTING
-
-    if not config.search_recipe:
-        return space
-    settings = [Decision(f"{SETTING}{name}", values) for name, values in config.search_recipe.items()]
-    usual = {d.label: config.recipe[d.label.removeprefix(SETTING)] for d in settings}
-    return space.with_settings(settings, {d.label: usual[d.label] for d in settings if usual[d.label] in d.names})
-
-
-def _objective(manager: Manager, name: str) -> Objective:
-    details = manager.registry.get("objective", name).details
-    return Objective(name, details["metric"], details["direction"])
-
-
 def _deadline(begun: float, seconds: float | None) -> float | None:
     return None if seconds is None else begun + seconds
 
 
-def _check_start(parts: Parts) -> None:
-    """Raises ConfigError for what cannot work together, before anything starts.
+CHANGEABLE = (
+    "strategy", "objectives", "scheduler", "cache", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial",
+    "address", "runtime_env",
+)  # fmt: skip
+"""What may be another when a search goes on."""
 
-    Weights that candidates cannot start with, a strategy that cannot take this space, a scheduler's wrong options.
-    """
-    from nas.train.recipe import Recipe
-    from nas.train.start import check_start
 
-    if parts.config.scheduler is not None and parts.config.runner == "local":
-        raise ConfigError(f"expected runner 'ray' for scheduler {parts.config.scheduler!r}, got 'local'; drop one")
-    _scheduler(parts)
-    if parts.config.address is not None and parts.config.runner == "ray":
+def _check_address(config: SearchConfig) -> None:
+    """Raises ConfigError when nobody answers at the cluster's address."""
+    if config.address is not None and config.runner == "ray":
         from nas.runner.cluster import check_address
 
-        check_address(parts.config.address)
-    check_strategy(build_strategy(parts.manager.registry, parts.config.strategy), parts.space, parts.objectives)
-    check_start(Recipe.parse(parts.config.recipe), parts.task)
-
-
-def _absolute(config: SearchConfig) -> SearchConfig:
-    """The task's file by its absolute path: workers and later sessions have other working directories."""
-    from nas.train.resolve import absolute_task
-
-    return config.model_copy(update={"task": absolute_task(create_manager(config.plugins).registry, config.task)})
+        check_address(config.address)
 
 
 def _changed(config: SearchConfig, time: float | str | None, changes: Mapping[str, Any]) -> SearchConfig:
-    allowed = {"strategy", "scheduler", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial", "address"}
-    allowed |= {"runtime_env"}
     for name in changes:
-        if name not in allowed:
+        if name not in CHANGEABLE:
             raise ConfigError(
-                f"a search cannot change {name!r} when it goes on; it can change {', '.join(sorted(allowed))}"
+                f"a search cannot change {name!r} when it goes on; it can change {', '.join(sorted(CHANGEABLE))}"
             )
     seconds = parse_duration(time) if isinstance(time, str) else time
     later = {"time": seconds} if seconds is not None else {}

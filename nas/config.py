@@ -24,6 +24,8 @@ class SearchConfig(BaseModel):
     `time` is in seconds or written ``1h30m``; `trials` and `time` bound the search together, 20 trials when
     neither is given. `concurrency` None uses every core: cores / cpus_per_trial. Without `objectives` it is what the
     task is usually judged by; `limits` such as ``params<=1e6`` hold for every candidate that is trained;
+    `cache` says whether networks that an earlier search trained alike are answered, and in which folder they are kept,
+    true is the user's cache folder;
     `proxies` are zero-cost scores that a strategy may use where they are cheap. The stored `recipe` is whole: it has
     what the user did not say, too. `search_recipe` names options of the recipe that are searched for with the
     architecture, and the values to try, none for the usual ones.
@@ -55,6 +57,7 @@ class SearchConfig(BaseModel):
     runtime_env: dict[str, Any] = Field(default_factory=dict)
     storage: str | None = None
     plugins: tuple[str, ...] = ()
+    cache: bool | str = True
 
     @field_validator("time", mode="before")
     @classmethod
@@ -65,6 +68,15 @@ class SearchConfig(BaseModel):
     @classmethod
     def _listed(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("cache")
+    @classmethod
+    def _folder(cls, value: bool | str) -> bool | str:
+        if isinstance(value, bool):
+            return value
+        if not value.strip():
+            raise ValueError("expected true, false or a folder")
+        return str(Path(value).expanduser().resolve())
 
     @field_validator("search_recipe", mode="before")
     @classmethod
@@ -174,6 +186,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     recipe = options.get("recipe")
     if isinstance(recipe, dict) and isinstance(start := recipe.get("init"), str):
         options["recipe"] = {**recipe, "init": str(here / start)}
+    if isinstance(cache := options.get("cache"), str) and cache.strip():
+        options["cache"] = str(here / Path(cache).expanduser())
     if isinstance(out := options.get("out"), str):
         options["out"] = str(here / out)
     if isinstance(storage := options.get("storage"), str) and "://" not in storage:

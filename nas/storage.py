@@ -136,7 +136,7 @@ def _by_fsspec(url: str) -> tuple[Any, str]:
 
 def _write_local(file: Path, data: bytes | memoryview) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(".tmp")
+    fresh = file.with_suffix(f".{os.getpid()}.tmp")  # a worker of a driver that was killed may still be writing, too
     with fresh.open("wb") as stream:
         stream.write(data)
         stream.flush()

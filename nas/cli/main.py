@@ -103,6 +103,8 @@ _RUN_OPTIONS = [
     click.option("--concurrency", type=int, help="Trials at a time [all cores]."),
     click.option("--cpus-per-trial", type=float, help="CPU cores for each trial [1]."),
     click.option("--gpus-per-trial", type=float, help="GPUs, or a part of one, for each trial [0]."),
+    click.option("--cache", metavar="FOLDER", help="Where results of all searches are kept [the user's cache folder]."),
+    click.option("--no-cache", is_flag=True, help="Train also what an earlier search has trained alike."),
     click.option(
         "--address", metavar="ADDRESS", help="A Ray cluster: auto, host:port or ray://host:10001 [a local Ray]."
     ),
@@ -119,13 +121,21 @@ _RUN_OPTIONS = [
 @PLUGIN
 @_search_options
 def search(
-    toml: Path | None, plugins: tuple[str, ...], quiet: bool, recipe: str | None, no_proxies: bool, **given: Any
+    toml: Path | None,
+    plugins: tuple[str, ...],
+    quiet: bool,
+    recipe: str | None,
+    no_proxies: bool,
+    no_cache: bool,
+    **given: Any,
 ) -> None:
     """Search for the best architecture; options may stand in a TOML file, those given here win."""
     options = read_toml(toml) if toml is not None else {}
     options |= {name: value for name, value in given.items() if value is not None and value != ()}
     if no_proxies:
         options["proxies"] = ()
+    if no_cache:
+        options["cache"] = False
     if plugins:
         options["plugins"] = [*options.get("plugins", []), *plugins]
     if recipe is not None:
@@ -142,12 +152,15 @@ def search(
 @click.argument("run")
 @click.option("--out", metavar="FOLDER", help="Where a search from a URL is kept [results/<the URL's last part>].")
 @click.option("--trials", type=int, default=0, metavar="N", help="Train N more than the search's budget.")
+@click.option("--objective", "objectives", multiple=True, metavar="NAME", help="Judge all trials by this; all of them.")
 @click.argument("more", required=False, type=click.Choice(["more"]))
-def resume(run: str, trials: int, more: str | None, quiet: bool, **given: Any) -> None:
+def resume(run: str, trials: int, more: str | None, quiet: bool, no_cache: bool, **given: Any) -> None:
     """Go on with a search that was stopped, killed or has ended; `--trials 50 more` adds to its budget."""
     if trials < 0:
         raise ConfigError(f"expected --trials to be a number of trials to add, got {trials}")
     changes = {name: value for name, value in given.items() if value is not None and value != ()}
+    if no_cache:
+        changes["cache"] = False
     from nas.cli.live import watch
 
     with watch(quiet, changes.get("time")) as watcher:

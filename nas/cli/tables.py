@@ -38,6 +38,11 @@ def number(value: float | None, digits: int = 4) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
 
 
+def source_of(trial: Trial) -> str:
+    """Who proposed a trial, and whether its result was known."""
+    return f"{trial.source} (known)" if trial.cached else trial.source
+
+
 def trial_record(run: Run, trial: Trial) -> dict[str, Any]:
     """A trial for ``--json``."""
     names = [objective.name for objective in run.history.objectives]
@@ -49,6 +54,7 @@ def trial_record(run: Run, trial: Trial) -> dict[str, Any]:
         "seconds": round(trial.seconds, 3),
         "reason": trial.reason,
         "source": trial.source,
+        "cached": trial.cached,
         "decisions": dict(trial.architecture.decisions),
         "metrics": dict(trial.metrics),
     }
@@ -127,7 +133,7 @@ def run_table(run: Run) -> RenderableType:
         state = Text(trial.state, STATE_STYLE[trial.state])
         table.add_row(
             mark, str(trial.number), state, *map(number, values), *(_count(trial.metrics.get(name)) for name in costs),
-            f"{trial.seconds:.1f}", trial.source, trial.digest[:12], trial.reason.partition("\n")[0],
+            f"{trial.seconds:.1f}", source_of(trial), trial.digest[:12], trial.reason.partition("\n")[0],
         )  # fmt: skip
     return Group(table, summary(run))
 
@@ -137,6 +143,8 @@ def summary(run: Run) -> RenderableType:
     states = Counter(trial.state for trial in run.trials)
     counts = ", ".join(f"{count} {state}" for state, count in states.items()) or "no trials"
     lines = [Text(f"{counts}{'; ' + run.reason if run.reason else ''}")]
+    if known := [trial.seconds for trial in run.trials if trial.cached]:
+        lines.append(Text(f"{len(known)} were known from earlier searches, which saved {sum(known):.0f} s of training"))
     best = run.best
     if best is None:
         lines.append(Text("no trial is complete", "red"))

@@ -10,11 +10,13 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nas.controller.cache import Known, ResultCache
+from nas.controller.checkpoints import checkpoint_file
 from nas.controller.history import History, Limit, Measure, Score, State, Strategy, Trial
 from nas.controller.job import TIME_UP, Done, Job, ScoreJob, Wait
 from nas.controller.ledger import Ledger
@@ -22,6 +24,7 @@ from nas.controller.propose import Proposal, Proposer
 from nas.controller.scoring import Scoring
 from nas.errors import CandidateError, SpaceError
 from nas.space.architecture import Architecture
+from nas.storage import File, write
 
 if TYPE_CHECKING:
     import pluggy
@@ -30,6 +33,9 @@ FIRST_REFUSALS = 100
 """So many refusals, with nothing ever accepted, mean that the space does not fit the task."""
 REFUSALS = 1000
 """So many refusals in a row end a search that has accepted something before."""
+
+MOST_LOSSES = 2
+"""Workers that a trial may lose: one that a machine took is no fault of a trial, each that it gets killed is."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +59,8 @@ class Controller:
     check: gives what is known of a candidate before training, or raises CandidateError to refuse it.
     limits: what is outside of one is refused, too.
     proxies: names of the zero-cost scores that the strategy may wish for, as far as they are cheap.
+    cache: results of earlier searches; a network that is in it is answered, and counts as a trial.
+    place: where checkpoints are, by default the ledger's folder.
     observers: the hooks of the plugins.
     """
 
@@ -68,6 +76,8 @@ class Controller:
         reference: Architecture | None = None,
         limits: Sequence[Limit] = (),
         proxies: Sequence[str] = (),
+        cache: ResultCache | None = None,
+        place: File | None = None,
         observers: pluggy.HookRelay | None = None,
         watcher: Watcher | None = None,
     ) -> None:
@@ -77,12 +87,15 @@ class Controller:
         self.seed = seed
         self._check = check
         self._limits = tuple(limits)
+        self._cache = cache
+        self._place = place or ledger.folder
         self._observers = observers
         self._watcher = watcher
         known = (trial.digest for trial in ledger.trials)
         self._proposer = Proposer(ledger.space, strategy, seed, known, reference)
         self._scoring = Scoring(ledger, proxies, budget)
         self._left_over = deque(trial.number for trial in ledger.trials if not trial.finished)
+        self._losses: Counter[int] = Counter()
         self._accepted = sum(trial.state != "refused" for trial in ledger.trials)
         self._refusals = Counter(trial.reason for trial in _refused_last(ledger.trials))
 
@@ -146,6 +159,18 @@ class Controller:
         """One epoch of a trial has been trained."""
         return self._show(self.ledger.report(number, metrics))
 
+    def lost(self, number: int, reason: str) -> Trial:
+        """A trial has lost its worker: another goes on from its last epoch, but not again and again."""
+        self._losses[number] += 1
+        if self._losses[number] > MOST_LOSSES:
+            return self.finish(number, "failed", f"{reason} ({self._losses[number]} times)")
+        self._left_over.append(number)
+        return self._show(self.ledger.trials[number])
+
+    def left(self, numbers: Iterable[int]) -> None:
+        """Trials whose workers are gone through no fault of theirs, with the machine or with Ray: they go on."""
+        self._left_over.extend(numbers)
+
     def finish(self, number: int, state: State, reason: str = "") -> Trial:
         """A trial has ended; its values are those of the last epoch.
 
@@ -159,6 +184,8 @@ class Controller:
             state, reason = "failed", self._no_values(metrics)
         kept = values if valid and state in ("complete", "stopped") else None
         trial = self.ledger.finish(number, state, kept, reason)
+        if self._cache is not None and state == "complete":
+            self._cache.put(trial)
         self._tell("nas_trial_finished", trial=trial, history=self.history)
         return self._show(trial)
 
@@ -171,9 +198,47 @@ class Controller:
             return self._refuse(proposal, f"it breaks the limit {' and '.join(broken)}", metrics)
         self._refusals.clear()
         self._accepted += 1
+        if self._cache is not None and (known := self._cache.get(proposal.architecture.digest)) is not None:
+            answered = self._answered(proposal, metrics, known)
+            if answered is not None:
+                return answered
         trial = self.ledger.start(proposal.architecture, source=proposal.source, metrics=metrics)
         self._show(trial)
         return Job(trial.number, trial.architecture, self.seed)
+
+    def _answered(self, proposal: Proposal, metrics: Mapping[str, float], known: Known) -> Wait | None:
+        """A trial whose result is known; None where it must be trained: a value is missing, or a winner's weights."""
+        found = [known.metrics.get(objective.metric, math.nan) for objective in self.ledger.objectives]
+        if not all(map(math.isfinite, found)):
+            return None
+        if known.weights is not None:
+            try:
+                write(checkpoint_file(self._place, len(self.ledger.trials)), known.weights.read_bytes())
+            except OSError:
+                return None
+        elif self._would_be_kept(found):
+            return None
+        trial = self.ledger.answer(
+            proposal.architecture,
+            source=proposal.source,
+            metrics={**known.metrics, **metrics},
+            curve=known.curve,
+            values=found,
+            seconds=known.seconds,
+        )
+        self._tell("nas_trial_finished", trial=trial, history=self.history)
+        self._show(trial)
+        return Wait()
+
+    def _would_be_kept(self, values: Sequence[float]) -> bool:
+        """Whether a trial with these values would be the best one, or on the front: then its weights are wanted."""
+        signs = [objective.sign for objective in self.ledger.objectives]
+        beaten = (
+            all(sign * theirs >= sign * ours for sign, theirs, ours in zip(signs, trial.values, values, strict=True))
+            for trial in self.ledger.history().complete
+            if trial.values
+        )
+        return not any(beaten)
 
     def _refuse(self, proposal: Proposal, reason: str, metrics: Mapping[str, float] | None = None) -> Wait | Done:
         trial = self.ledger.refuse(proposal.architecture, source=proposal.source, reason=reason, metrics=metrics)

@@ -54,6 +54,7 @@ class Trial:
 
     `values` has one number an objective, None unless complete or stopped; `curve` one dictionary of metrics an epoch;
     `seconds` is training time; `reason` says why a trial failed, was refused or stopped; `source` who proposed it.
+    One that is `cached` was not trained here: its results are those of an earlier search.
     """
 
     number: int
@@ -66,6 +67,7 @@ class Trial:
     seconds: float = 0.0
     reason: str = ""
     source: str = ""
+    cached: bool = False
 
     @property
     def finished(self) -> bool:

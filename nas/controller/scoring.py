@@ -77,7 +77,7 @@ class Scoring:
 
     def _implied(self, seconds_left: float) -> float:
         """Seconds of training in the whole search, as far as its trials so far tell."""
-        complete = [trial.seconds for trial in self._ledger.trials if trial.state == "complete"]
+        complete = [trial.seconds for trial in self._ledger.trials if trial.state == "complete" and not trial.cached]
         if not complete:
             return 0.0
         bounds = []

@@ -40,6 +40,7 @@ def attributes(trial: Trial) -> dict[str, Any]:
         "digest": trial.digest,
         "architecture": trial.architecture.to_dict(),
         "source": trial.source,
+        "cached": trial.cached,
         **outcome(trial),
     }
     return {key: value for key, value in said.items() if value}
@@ -73,6 +74,7 @@ def thawed(frozen: FrozenTrial) -> Trial:
         seconds=said.get("seconds", last.get("seconds", 0.0)),
         reason=said.get("reason", ""),
         source=said.get("source", ""),
+        cached=said.get("cached", False),
     )
 
 

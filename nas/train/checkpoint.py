@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from nas.storage import File, open_place, write
-
-NAME = "last.pt"
-
-
-def path_of(place: str | Path, number: int) -> File:
-    """Where trial `number` keeps its checkpoint: `place` is the search's folder, or the URL of its storage."""
-    return open_place(place) / "checkpoints" / str(number) / NAME
+from nas.storage import File, write
 
 
 def save(state: dict[str, Any], file: File) -> None:

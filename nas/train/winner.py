@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from nas.controller.checkpoints import checkpoint_file
 from nas.errors import TrainingError
 from nas.model import Blueprint
 from nas.space.architecture import Architecture
+from nas.storage import open_place
 from nas.train import checkpoint
 from nas.train.data import Data
 from nas.train.loop import evaluate
@@ -34,7 +36,7 @@ def load_trained(config: Mapping[str, Any], architecture: Architecture, number: 
 
 def load_weights(plan: Blueprint, place: str, number: int) -> nn.Module:
     """See `load_trained`, for a blueprint that is there already."""
-    file = checkpoint.path_of(place, number)
+    file = checkpoint_file(open_place(place), number)
     if not file.is_file():
         raise TrainingError(f"trial {number} has no checkpoint: expected {file}; only trials worth keeping keep theirs")
     network = plan.build()

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from nas.controller.checkpoints import checkpoint_file
 from nas.errors import TrainingError
 from nas.model import Blueprint, Normalize, Units, blueprint
 from nas.model.measure import latency_ms
 from nas.plugin.registry import Registry
 from nas.plugin.shipping import shipped_manager
 from nas.space.architecture import Architecture
-from nas.train import checkpoint
+from nas.storage import open_place
 from nas.train.augment import augmentations
 from nas.train.data import Data
 from nas.train.inherit import inherit, read_start
@@ -73,7 +74,7 @@ class Worker:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         torch.set_num_threads(config["threads"])
-        self.place = str(config.get("storage", config["run"]))
+        self.place = open_place(config.get("storage", config["run"]))
         self.latency = bool(config.get("latency", False))
         self.device = choose_device(config["device"])
         if self.device.type == "cuda":
@@ -149,7 +150,7 @@ class Worker:
             seed=job["seed"],
             target=self.target,
             augment=self.augmentations(recipe),
-            file=checkpoint.path_of(self.place, job["number"]),
+            file=checkpoint_file(self.place, job["number"]),
             resume=job["resume"],
         )
         for metrics in epochs:

@@ -9,7 +9,7 @@ from nas.controller.history import History, Trial
 from nas.plugin.hooks import hookimpl
 
 FILE = "trials.csv"
-FACTS = ("number", "state", "source", "digest", "seconds", "reason")
+FACTS = ("number", "state", "source", "digest", "seconds", "cached", "reason")
 
 
 class TrialLog:

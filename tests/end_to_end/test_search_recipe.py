@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import nas
-from nas.api import assemble
 from nas.config import SearchConfig
+from nas.parts import assemble
 
 
 @pytest.mark.slow

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from nas.controller.checkpoints import checkpoint_file
 from nas.train import checkpoint
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
-    file = checkpoint.path_of(tmp_path, 7)
+    file = checkpoint_file(tmp_path, 7)
     checkpoint.save({"weights": {"a": torch.arange(3)}, "epoch": 2}, file)
     assert file == tmp_path / "checkpoints" / "7" / "last.pt"
     assert os.listdir(file.parent) == ["last.pt"]
