@@ -4,7 +4,8 @@
 
 The commands are `nas search` and `nas resume`. At random moments, once trials run, one of these gets SIGKILL: the
 driver (then `nas resume` goes on), a worker (its trial goes on in another), or the raylet (Ray is started again). After
-every kill the ledger is compared, record by record, with what it was. Kills that did not come in `--minutes` are left out.
+every kill the ledger is compared, record by record, with what it was. Kills that did not come in
+`--minutes` are left out.
 """
 
 from __future__ import annotations
