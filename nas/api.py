@@ -7,11 +7,12 @@ import platform
 import random
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from nas.plugin.manager import create_manager
 from nas.plugin.registry import parse_spec
 from nas.space.architecture import Architecture
 from nas.space.ports import Port, TaskInfo
+from nas.storage import check_writable, is_url, open_place, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,6 +128,11 @@ def search(
     folder = Path(out) if out is not None else default_folder(parts.config)
     from nas.controller.ledger import Ledger
 
+    if (storage := parts.config.storage) is not None:
+        from nas.controller.mirror import check_unused
+
+        check_writable(storage)
+        check_unused(storage)
     with Ledger.create(folder, parts.space, parts.objectives) as ledger:
         write_json(folder / "config.json", _record(parts))
         return _drive(folder, parts, ledger, watcher, _deadline(begun, parts.config.time))
@@ -136,10 +143,13 @@ def resume(
     *,
     trials: int = 0,
     time: float | str | None = None,
+    out: str | Path | None = None,
     watcher: Watcher | None = None,
     **changes: Any,
 ) -> Run:
     """Goes on with the search in `folder`: trials in flight from their last epoch, then what is left of its budget.
+
+    `folder` may be the URL of a search's storage; its record is copied into folder `out` of this machine first.
 
     `trials` are added to the budget and `time` is a new one; without them the search has what it had left.
     `changes` may name another strategy, scheduler, runner, concurrency or other resources, and other objectives, by
@@ -147,7 +157,7 @@ def resume(
     are not what they were, or a finished trial has no value of a new objective.
     """
     begun = clock.monotonic()
-    folder = Path(folder)
+    folder = _fetched(str(folder), out)
     record = _read_config(folder)
     config = _changed(_stored(record), time, changes)
     parts = assemble(config)
@@ -164,6 +174,11 @@ def resume(
 
         change_objectives(folder, parts.space, parts.objectives, missing_value(parts))
     with Ledger.open(folder, parts.space, parts.objectives) as ledger:
+        if (storage := _other_place(folder, config)) is not None:
+            from nas.controller.mirror import check_current
+
+            check_writable(storage)
+            check_current(folder, storage)
         left = config.time if time is not None or config.time is None else max(0.0, config.time - ledger.busy_seconds)
         if trials:
             spent = sum(trial.state != "refused" for trial in ledger.trials)
@@ -213,14 +228,22 @@ def _drive(
     from nas.controller.controller import Controller
 
     config = parts.config
+    stack, dropped = ExitStack(), set[int]()
+    mirror = None
+    if (storage := _other_place(folder, config)) is not None:
+        from nas.controller.mirror import Mirror
+
+        mirror = stack.enter_context(Mirror(folder, open_place(storage)))
 
     def watch(trial: Trial, history: History) -> None:
-        if trial.finished:
-            drop_checkpoints(folder, history)
+        if mirror is not None:
+            mirror.changed(history)
+        elif trial.finished:
+            drop_checkpoints(folder, history, dropped)
         if watcher is not None:
             watcher(trial, history)
 
-    cache = result_cache(parts)
+    cache, place = result_cache(parts), open_place(config.storage or folder)
     controller = Controller(
         ledger=ledger,
         strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
@@ -228,6 +251,7 @@ def _drive(
         limits=parts.limits,
         proxies=config.proxies,
         cache=cache,
+        place=place,
         budget=config.budget,
         deadline=deadline,
         seed=config.seed,
@@ -235,15 +259,35 @@ def _drive(
         observers=parts.manager.hook,
         watcher=watch,
     )
-    controller.begin()
-    done = _runner(parts)(controller, _worker(folder, parts))
-    run = Run(folder, config, controller.history, done.reason)
-    if cache is not None:
-        cache.keep([(trial, checkpoint_file(folder, trial.number)) for trial in best_trials(run.history)])
-    if run.best is not None and not run.results:
-        _export(run, parts, folder / BEST, DEFAULT_EXPORTER)
-    controller.end()
+    with stack:
+        controller.begin()
+        done = _runner(parts)(controller, _worker(folder, parts))
+        run = Run(folder, config, controller.history, done.reason)
+        if cache is not None:
+            cache.keep([(trial, checkpoint_file(place, trial.number)) for trial in best_trials(run.history)])
+        if run.best is not None and not run.results:
+            _export(run, parts, folder / BEST, DEFAULT_EXPORTER)
+        controller.end()
     return run
+
+
+def _fetched(where: str, out: str | Path | None) -> Path:
+    """The folder of a search; one behind a URL is copied into `out` first."""
+    if not is_url(where):
+        if out is not None:
+            raise ConfigError(f"expected --out with a URL only, got it with the folder {where}")
+        return Path(where)
+    from nas.controller.mirror import fetch
+
+    folder = Path(out) if out is not None else Path("results") / PurePosixPath(shown(where)).name
+    fetch(where, folder)
+    return folder
+
+
+def _other_place(folder: Path, config: SearchConfig) -> str | None:
+    """The search's storage, unless that is its folder."""
+    inside = config.storage is None or config.storage.removeprefix("file://") == str(folder.resolve())
+    return None if inside else config.storage
 
 
 def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
@@ -289,6 +333,7 @@ def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
         "recipe": config.recipe,
         "seed": config.seed,
         "run": str(folder.resolve()),
+        "storage": config.storage or str(folder.resolve()),
         "threads": max(1, int(config.cpus_per_trial)),
         "device": device_of(config),
     }
@@ -306,7 +351,7 @@ def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:
     config = _worker_config(run.folder, run.config)
     made = best.architecture.network
     plan = trained_blueprint(config, made)
-    network = load_weights(plan, config["run"], best.number)
+    network = load_weights(plan, config["storage"], best.number)
     facts = {"run": run.folder.name, "trial": best.number, "space": run.config.space, "task": run.config.task}
     facts |= {"settings": dict(best.architecture.settings)} if best.architecture.settings else {}
     facts |= {**best.metrics, **evaluate_test(network, parts.task), "facts": dict(parts.task.facts)}

@@ -28,8 +28,10 @@ class SearchConfig(BaseModel):
     true is the user's cache folder;
     `proxies` are zero-cost scores that a strategy may use where they are cheap. The stored `recipe` is whole: it has
     what the user did not say, too. `search_recipe` names options of the recipe that are searched for with the
-    architecture, and the values to try, none for the usual ones. `address` is a Ray cluster's, for whose workers
-    `runtime_env` is Ray's runtime environment, also as JSON or the name of a JSON file.
+    architecture, and the values to try, none for the usual ones.
+
+    `address` is a Ray cluster's, for whose workers `runtime_env` is Ray's runtime environment, also as JSON or the name
+    of a JSON file; `storage` is a folder or URL that all of its nodes reach, for checkpoints and a copy of the record.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -53,6 +55,7 @@ class SearchConfig(BaseModel):
     gpus_per_trial: float = Field(default=0, ge=0)
     address: str | None = None
     runtime_env: dict[str, Any] = Field(default_factory=dict)
+    storage: str | None = None
     plugins: tuple[str, ...] = ()
     cache: bool | str = True
 
@@ -88,6 +91,11 @@ class SearchConfig(BaseModel):
     @classmethod
     def _environment(cls, value: object) -> object:
         return read_runtime_env(value) if isinstance(value, str) else value
+
+    @field_validator("storage")
+    @classmethod
+    def _absolute_storage(cls, value: str | None) -> str | None:
+        return value if value is None or "://" in value else str(Path(value).expanduser().resolve())
 
     @field_validator("plugins")
     @classmethod
@@ -182,6 +190,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         options["cache"] = str(here / Path(cache).expanduser())
     if isinstance(out := options.get("out"), str):
         options["out"] = str(here / out)
+    if isinstance(storage := options.get("storage"), str) and "://" not in storage:
+        options["storage"] = str(here / storage)
     if isinstance(env := options.get("runtime_env"), str) and not env.lstrip().startswith("{"):
         options["runtime_env"] = str(here / env)
     return options

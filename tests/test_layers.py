@@ -26,7 +26,8 @@ BELOW: dict[str, frozenset[str]] = {}
 for _part, _next in {
     "errors": (),
     "space": ("errors",),
-    "controller": ("space",),
+    "storage": ("errors",),
+    "controller": ("space", "storage"),
     "plugin": ("space",),
     "config": ("plugin",),
     "model": ("controller", "plugin"),
@@ -40,7 +41,7 @@ for _part, _next in {
 }.items():
     BELOW[_part] = frozenset({_part, *_next}).union(*(BELOW[below] for below in _next))
 
-TORCH = {"space", "controller", "plugin", "config", "errors"}
+TORCH = {"space", "storage", "controller", "plugin", "config", "errors"}
 """Parts that never import torch, ray or, but for the controller's ledger, optuna."""
 
 

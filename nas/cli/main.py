@@ -81,6 +81,7 @@ def _search_options(command: Any) -> Any:
         click.option("--search-recipe", metavar="K,..", help="Settings to search too, as lr,batch_size."),
         click.option("--seed", type=int, help="Seed of everything random [0]."),
         click.option("--out", metavar="FOLDER", help="Where the search is kept [results/<space>-<task>-<time>]."),
+        click.option("--storage", metavar="URL", help="Where a cluster keeps checkpoints; docs/cluster.md."),
         click.option(
             "--reference/--no-reference", default=None, help="Train the space's hand-made network first [on]."
         ),
@@ -148,11 +149,12 @@ def search(
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
+@click.option("--out", metavar="FOLDER", help="Where a search from a URL is kept [results/<the URL's last part>].")
 @click.option("--trials", type=int, default=0, metavar="N", help="Train N more than the search's budget.")
 @click.option("--objective", "objectives", multiple=True, metavar="NAME", help="Judge all trials by this; all of them.")
 @click.argument("more", required=False, type=click.Choice(["more"]))
-def resume(run: Path, trials: int, more: str | None, quiet: bool, no_cache: bool, **given: Any) -> None:
+def resume(run: str, trials: int, more: str | None, quiet: bool, no_cache: bool, **given: Any) -> None:
     """Go on with a search that was stopped, killed or has ended; `--trials 50 more` adds to its budget."""
     if trials < 0:
         raise ConfigError(f"expected --trials to be a number of trials to add, got {trials}")

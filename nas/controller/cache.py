@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from nas.controller.history import Trial
+from nas.storage import File
 
 FORMAT = 1
 MOST_BYTES = 2 * 2**30
@@ -68,27 +68,24 @@ class ResultCache:
         text = json.dumps({**said, "seconds": trial.seconds}, separators=(",", ":"))
         self._write(self._file(trial.digest, ENTRY), text.encode())
 
-    def keep(self, trials: Sequence[tuple[Trial, Path]]) -> None:
+    def keep(self, trials: Sequence[tuple[Trial, File]]) -> None:
         """Keeps the weights of trials in these files, and of the whole cache what there is room for."""
         for trial, weights in trials:
             if weights.is_file():
-                self._write(self._file(trial.digest, WEIGHTS), weights)
+                self._write(self._file(trial.digest, WEIGHTS), weights.read_bytes())
         drop_oldest(self.folder)
 
     def _file(self, digest: str, suffix: str) -> Path:
         key = blake2b(f"{digest}{self._context}".encode(), digest_size=16).hexdigest()
         return self.folder / key[:2] / f"{key}{suffix}"
 
-    def _write(self, file: Path, content: bytes | Path) -> None:
+    def _write(self, file: Path, content: bytes) -> None:
         if not self._writable:
             return
         partial = file.with_name(f"{file.name}.{uuid4().hex}.tmp")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                partial.write_bytes(content)
-            else:
-                shutil.copyfile(content, partial)
+            partial.write_bytes(content)
             partial.replace(file)
         except OSError as error:
             self._writable = False

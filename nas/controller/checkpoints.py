@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from nas.controller.history import History, Trial
+from nas.storage import File, delete
 
 FOLDER, NAME = "checkpoints", "last.pt"
 KEPT = 3
 """The winner and two runners-up: all that an export or a second look needs."""
 
 
-def checkpoint_file(run: str | Path, number: int) -> Path:
-    """Where trial `number` of the search in folder `run` keeps its checkpoint."""
-    return Path(run) / FOLDER / str(number) / NAME
+def checkpoint_file(place: File, number: int) -> File:
+    """Where trial `number` keeps its checkpoint: `place` is the search's folder or its storage."""
+    return place / FOLDER / str(number) / NAME
 
 
 def best_trials(history: History) -> list[Trial]:
@@ -22,10 +20,10 @@ def best_trials(history: History) -> list[Trial]:
     return sorted(history.complete, key=history.score, reverse=True)[:KEPT]
 
 
-def drop_checkpoints(run: Path, history: History) -> None:
-    """Deletes the checkpoints of finished trials that are not among the best `KEPT`."""
+def drop_checkpoints(place: File, history: History, dropped: set[int]) -> None:
+    """Deletes the checkpoints of finished trials that are not among the best `KEPT`, and adds them to `dropped`."""
     keep = {trial.number for trial in best_trials(history)}
     for trial in history.trials:
-        folder = run / FOLDER / str(trial.number)
-        if trial.finished and trial.number not in keep and folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if trial.finished and trial.number not in keep and trial.number not in dropped:
+            delete(place / FOLDER / str(trial.number))
+            dropped.add(trial.number)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from nas.controller.propose import Proposal, Proposer
 from nas.controller.scoring import Scoring
 from nas.errors import CandidateError, SpaceError
 from nas.space.architecture import Architecture
+from nas.storage import File, write
 
 if TYPE_CHECKING:
     import pluggy
@@ -60,6 +60,7 @@ class Controller:
     limits: what is outside of one is refused, too.
     proxies: names of the zero-cost scores that the strategy may wish for, as far as they are cheap.
     cache: results of earlier searches; a network that is in it is answered, and counts as a trial.
+    place: where checkpoints are, by default the ledger's folder.
     observers: the hooks of the plugins.
     """
 
@@ -76,6 +77,7 @@ class Controller:
         limits: Sequence[Limit] = (),
         proxies: Sequence[str] = (),
         cache: ResultCache | None = None,
+        place: File | None = None,
         observers: pluggy.HookRelay | None = None,
         watcher: Watcher | None = None,
     ) -> None:
@@ -86,6 +88,7 @@ class Controller:
         self._check = check
         self._limits = tuple(limits)
         self._cache = cache
+        self._place = place or ledger.folder
         self._observers = observers
         self._watcher = watcher
         known = (trial.digest for trial in ledger.trials)
@@ -209,10 +212,8 @@ class Controller:
         if not all(map(math.isfinite, found)):
             return None
         if known.weights is not None:
-            place = checkpoint_file(self.ledger.folder, len(self.ledger.trials))
-            place.parent.mkdir(parents=True, exist_ok=True)
             try:
-                shutil.copyfile(known.weights, place)
+                write(checkpoint_file(self._place, len(self.ledger.trials)), known.weights.read_bytes())
             except OSError:
                 return None
         elif self._would_be_kept(found):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import platform
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.errors import ConfigError
 from nas.runner.spec import WorkerSpec, explain
+from nas.storage import check_writable, delete, open_place, shown, write
 
 PACKAGES = ("graphnas", "torch", "ray")
 NONE = "none"
@@ -40,20 +40,26 @@ def check_nodes(spec: WorkerSpec) -> None:
     Only for nodes that are there now; a worker compares versions again when it is made.
     """
     nodes = [node for node in _nodes() if node["Alive"] and node["Resources"].get("CPU", 0.0) > 0]
-    run = spec.config.get("run")
-    token = Path(run, f".seen-{uuid4().hex[:8]}") if run else None
-    if token is not None:
-        token.touch()
-    try:
-        paths = [*spec.files, *([str(token)] if token else [])]
-        found = [(node["NodeManagerHostname"], said) for node, said in zip(nodes, _look_all(nodes, paths), strict=True)]
-    finally:
-        if token is not None:
-            token.unlink(missing_ok=True)
-    for name, said in found:
+    names = [node["NodeManagerHostname"] for node in nodes]
+    for name, said in zip(names, _ask(nodes, _look, PACKAGES, spec.files), strict=True):
         _compare(name, versions(), said["versions"])
         for file in said["missing"]:
-            _refuse_missing(name, file, str(run) if file == str(token) else None)
+            raise ConfigError(
+                f"node {name} has no file {file}; put it where all nodes see it under this path, or below the "
+                "working_dir of --runtime-env"
+            )
+    place = str(spec.config.get("storage", spec.config.get("run")))
+    token = f".seen-{uuid4().hex[:8]}"
+    write(open_place(place) / token, b"1")
+    try:
+        for name, problem in zip(names, _ask(nodes, _share, place, token), strict=True):
+            if problem:
+                raise ConfigError(
+                    f"node {name} cannot keep checkpoints in {shown(place)} ({problem}), so they would be lost; give "
+                    "--storage, or an --out that all nodes share"
+                )
+    finally:
+        delete(open_place(place) / token)
 
 
 def _nodes() -> list[dict[str, Any]]:
@@ -61,9 +67,21 @@ def _nodes() -> list[dict[str, Any]]:
     return found
 
 
-def _look_all(nodes: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> list[dict[str, Any]]:
+def _ask(nodes: Sequence[Mapping[str, Any]], task: Callable[..., Any], *args: Any) -> list[Any]:
+    """What `task` says on each node."""
+    remote = ray.remote(num_cpus=0, max_retries=0)(task)
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    asked = [remote.options(scheduling_strategy=place).remote(*args) for place in places]
+    try:
+        answers: list[Any] = ray.get(asked, timeout=LOOK_SECONDS)
+    except RayError as error:
+        raise ConfigError(f"expected every node of the cluster to run a task, got {explain(error)}") from error
+    return answers
+
+
+def _looker() -> Callable[..., dict[str, Any]]:
     def look(packages: Sequence[str], paths: Sequence[str]) -> dict[str, Any]:
-        # inside of a function, so that Ray sends its code: our package may not be there
+        # a function in a function, so that Ray sends its code: our package may not be there
         import os
         import platform
         from importlib.metadata import PackageNotFoundError, version
@@ -76,18 +94,21 @@ def _look_all(nodes: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> list[
                 found[name] = "none"
         return {"versions": found, "missing": [path for path in paths if not os.path.exists(path)]}
 
-    remote = ray.remote(num_cpus=0, max_retries=0)(look)
-    asked = [
-        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            PACKAGES, list(paths)
-        )
-        for node in nodes
-    ]
+    return look
+
+
+_look = _looker()
+
+
+def _share(place: str, token: str) -> str:
+    """Why this node cannot see and write what the driver does, if it cannot."""
     try:
-        answers: list[dict[str, Any]] = ray.get(asked, timeout=LOOK_SECONDS)
-    except RayError as error:
-        raise ConfigError(f"expected every node of the cluster to run a task, got {explain(error)}") from error
-    return answers
+        if not (open_place(place) / token).is_file():
+            return "it sees another place under that name"
+        check_writable(place)
+    except Exception as error:
+        return str(error)
+    return ""
 
 
 def _compare(node: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
@@ -97,18 +118,6 @@ def _compare(node: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> 
                 f"node {node}: expected {name} {here}, as in this process, got {found[name]}; install the same version "
                 "in the cluster's image, or give it by --runtime-env"
             )
-
-
-def _refuse_missing(node: str, file: str, run: str | None) -> None:
-    if run is not None:
-        raise ConfigError(
-            f"node {node} does not see the run's folder {run}, so its checkpoints would be lost with it; give "
-            "--storage, or an --out that all nodes share"
-        )
-    raise ConfigError(
-        f"node {node} has no file {file}; put it where all nodes see it under this path, or below the working_dir "
-        "of --runtime-env"
-    )
 
 
 def _version(name: str) -> str:

@@ -26,6 +26,7 @@ from nas.runner.nodes import check_nodes
 from nas.runner.signals import ending_in_order
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import WorkerTrainable
+from nas.storage import is_url
 
 MOST_RESTARTS = 3
 """Of Ray on this machine: whatever ends it so often will not stop doing so."""
@@ -63,7 +64,7 @@ def run_ray(
     with ExitStack() as stack:
         if cluster is None:
             cluster = stack.enter_context(Cluster(resources))
-        if resources.address is not None:
+        if resources.address is not None or is_url(str(spec.config.get("storage", ""))):
             check_nodes(spec)
         storage = tempfile.mkdtemp(prefix="nas-tune-", dir=cluster.session)
         stack.callback(shutil.rmtree, storage, ignore_errors=True)

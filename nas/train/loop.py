@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nas.errors import TrainingError
+from nas.storage import File
 from nas.train import checkpoint
 from nas.train.augment import Augmentation
 from nas.train.data import Data
@@ -33,7 +33,7 @@ def train(
     seed: int,
     target: Target = CLASSES,
     augment: Sequence[Augmentation] = (),
-    file: Path | None = None,
+    file: File | None = None,
     resume: bool = False,
     pieces: int = 1,
 ) -> Iterator[Metrics]:

@@ -12,6 +12,7 @@ from nas.controller.checkpoints import checkpoint_file
 from nas.errors import TrainingError
 from nas.model import Blueprint
 from nas.space.architecture import Architecture
+from nas.storage import open_place
 from nas.train import checkpoint
 from nas.train.data import Data
 from nas.train.loop import evaluate
@@ -30,12 +31,12 @@ def load_trained(config: Mapping[str, Any], architecture: Architecture, number: 
 
     config: the one its worker had. Raises TrainingError when the trial has no checkpoint.
     """
-    return load_weights(trained_blueprint(config, architecture), config["run"], number)
+    return load_weights(trained_blueprint(config, architecture), config.get("storage", config["run"]), number)
 
 
-def load_weights(plan: Blueprint, run: str, number: int) -> nn.Module:
+def load_weights(plan: Blueprint, place: str, number: int) -> nn.Module:
     """See `load_trained`, for a blueprint that is there already."""
-    file = checkpoint_file(run, number)
+    file = checkpoint_file(open_place(place), number)
     if not file.is_file():
         raise TrainingError(f"trial {number} has no checkpoint: expected {file}; only trials worth keeping keep theirs")
     network = plan.build()

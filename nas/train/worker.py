@@ -18,6 +18,7 @@ from nas.model.measure import latency_ms
 from nas.plugin.registry import Registry
 from nas.plugin.shipping import shipped_manager
 from nas.space.architecture import Architecture
+from nas.storage import open_place
 from nas.train.augment import augmentations
 from nas.train.data import Data
 from nas.train.inherit import inherit, read_start
@@ -69,14 +70,14 @@ class Worker:
     """Trains candidates, one after the other, in one process.
 
     config: ``plugins`` (files), ``sources`` (their texts, where machines may lack them), ``task``, ``recipe``, ``seed``
-        (of the search), ``run`` (its folder), ``threads``, and
+        (of the search), ``run`` (its folder), ``storage`` (where checkpoints are, by default there), ``threads``, and
         ``device``: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one; with ``latency`` true every epoch's metrics
         have ``latency_ms``, the time of a forward pass of one example on that device.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         torch.set_num_threads(config["threads"])
-        self.run = str(config["run"])
+        self.place = open_place(config.get("storage", config["run"]))
         self.latency = bool(config.get("latency", False))
         self.device = choose_device(config["device"])
         if self.device.type == "cuda":
@@ -163,7 +164,7 @@ class Worker:
             seed=job["seed"],
             target=self.target,
             augment=self.augmentations(recipe),
-            file=checkpoint_file(self.run, job["number"]),
+            file=checkpoint_file(self.place, job["number"]),
             resume=job["resume"],
             pieces=pieces,
         )

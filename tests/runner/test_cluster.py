@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from nas.controller.ledger import FILE
@@ -67,7 +69,7 @@ def test_what_a_cluster_cannot_do_is_said_before_any_trial(nodes: dict[str, Any]
         "expected graphnas 0.1.0, as in this process, got 9.9; install the same version in the cluster's image",
         "expected OMP_NUM_THREADS to be '1', which follows from the resources of a trial, got '7'; leave it out",
         "unknown option of a runtime environment 'working_dri'; did you mean 'working_dir'?",
-        "does not see the run's folder /proc/self/cwd/run, so its checkpoints would be lost with it; give --storage",
+        "cannot keep checkpoints in /proc/self/cwd/run (it sees another place under that name), so they would be lost",
     ]
     for answer, text in zip(said, expected, strict=True):
         assert text in answer["error"]
@@ -102,3 +104,29 @@ def test_a_search_from_outside_of_the_cluster_keeps_its_ledger_here(nodes: dict[
     assert run.returncode == 0, run.stdout + run.stderr
     assert (tmp_path / "run" / FILE).is_file()
     assert (tmp_path / "run" / "best" / "model.py").is_file()
+
+
+def test_a_node_that_dies_loses_nothing(nodes: dict[str, Any], tmp_path: Path) -> None:
+    """Last here, for the third node is gone afterwards."""
+    run = tmp_path / "run"
+    asked = {"run": str(run), "budget": 9, "config": {"epochs": 8, "pause": 0.4}}
+    command = [sys.executable, str(HERE / "drive_at.py"), nodes["address"]]
+    raylet = psutil.Process(nodes["raylet"])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdin is not None
+        driver.stdin.write(json.dumps(asked))
+        driver.stdin.close()
+        checkpoints = [run / "checkpoints" / f"{number}.json" for number in range(3)]
+        while not all(file.exists() and file.read_text() not in ("", "1") for file in checkpoints):
+            assert driver.poll() is None
+            time.sleep(0.05)
+        for process in [raylet, *raylet.children(recursive=True)]:
+            process.kill()
+        assert driver.stdout is not None
+        said = json.loads(driver.stdout.read())
+    assert said["cause"] == "budget"
+    assert [state for state, *_ in said["trials"]] == ["complete"] * 9
+    assert [metrics["epoch"] for _, _, metrics in said["trials"]] == [8] * 9
+    resumed = [metrics["started_at"] for _, _, metrics in said["trials"] if metrics["started_at"] > 1]
+    assert len(resumed) == 1, "one trial ran on that node, and went on elsewhere after its last epoch"
+    assert len({metrics["pid"] for _, _, metrics in said["trials"]}) >= 2
