@@ -28,6 +28,7 @@ from nas.parts import (
     check_start,
     device_of,
     make_scheduler,
+    missing_value,
     result_cache,
     searched_space,
 )
@@ -153,8 +154,9 @@ def resume(
     """Goes on with the search in `folder`: trials in flight from their last epoch, then what is left of its budget.
 
     `trials` are added to the budget and `time` is a new one; without them the search has what it had left.
-    `changes` may name another strategy, scheduler, runner, concurrency or other resources. Raises LedgerError when
-    another process drives the search or the task's data are not what they were.
+    `changes` may name another strategy, scheduler, runner, concurrency or other resources, and other objectives, by
+    which finished trials are judged anew. Raises LedgerError when another process drives the search, the task's data
+    are not what they were, or a finished trial has no value of a new objective.
     """
     begun = clock.monotonic()
     folder = Path(folder)
@@ -169,6 +171,10 @@ def resume(
         )
     from nas.controller.ledger import Ledger
 
+    if "objectives" in changes:
+        from nas.controller.rewrite import change_objectives
+
+        change_objectives(folder, parts.space, parts.objectives, missing_value(parts))
     with Ledger.open(folder, parts.space, parts.objectives) as ledger:
         left = config.time if time is not None or config.time is None else max(0.0, config.time - ledger.busy_seconds)
         if trials:
@@ -334,8 +340,8 @@ def _deadline(begun: float, seconds: float | None) -> float | None:
 
 
 CHANGEABLE = (
-    "strategy", "scheduler", "cache", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial", "address",
-    "runtime_env",
+    "strategy", "objectives", "scheduler", "cache", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial",
+    "address", "runtime_env",
 )  # fmt: skip
 """What may be another when a search goes on."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -14,9 +15,9 @@ from platformdirs import user_cache_path
 
 from nas.config import SearchConfig
 from nas.controller.cache import ResultCache
-from nas.controller.history import Limit, Measure, Objective, check_strategy
+from nas.controller.history import Limit, Measure, Objective, Trial, check_strategy
 from nas.controller.limits import parse_limit
-from nas.errors import ConfigError
+from nas.errors import ConfigError, LedgerError
 from nas.plugin.build import build_space, build_strategy
 from nas.plugin.manager import GROUP, Manager, create_manager
 from nas.plugin.registry import parse_spec
@@ -155,6 +156,28 @@ def result_cache(parts: Parts) -> ResultCache | None:
         "machine": platform.node() if metrics & set(TIMES) else "",
     }
     return ResultCache(folder, context)
+
+
+def missing_value(parts: Parts) -> Callable[[Trial, Objective], float]:
+    """What a finished trial's metric is that it has not recorded: its latency, which no weight changes.
+
+    Raises LedgerError for what only its training could have told, and for the latency on a GPU, which is elsewhere.
+    """
+    from nas.model.measure import Measuring
+
+    threads = max(1, int(parts.config.cpus_per_trial))
+    measure = Measuring(parts.task.info, parts.manager.registry, latency=True, threads=threads)
+
+    def find(trial: Trial, objective: Objective) -> float:
+        if objective.metric == LATENCY and not parts.config.gpus_per_trial:
+            return measure(trial.architecture)[LATENCY]
+        known = ", ".join(sorted(trial.metrics)) or "nothing"
+        raise LedgerError(
+            f"objective {objective.name!r} cannot be added: trial {trial.number} has no {objective.metric}, "
+            f"only {known}"
+        )
+
+    return find
 
 
 def _weights_of(folder: str) -> str:

@@ -150,6 +150,7 @@ def search(
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--trials", type=int, default=0, metavar="N", help="Train N more than the search's budget.")
+@click.option("--objective", "objectives", multiple=True, metavar="NAME", help="Judge all trials by this; all of them.")
 @click.argument("more", required=False, type=click.Choice(["more"]))
 def resume(run: Path, trials: int, more: str | None, quiet: bool, no_cache: bool, **given: Any) -> None:
     """Go on with a search that was stopped, killed or has ended; `--trials 50 more` adds to its budget."""

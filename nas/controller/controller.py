@@ -11,7 +11,7 @@ import math
 import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,6 +33,9 @@ FIRST_REFUSALS = 100
 """So many refusals, with nothing ever accepted, mean that the space does not fit the task."""
 REFUSALS = 1000
 """So many refusals in a row end a search that has accepted something before."""
+
+MOST_LOSSES = 2
+"""Workers that a trial may lose: one that a machine took is no fault of a trial, each that it gets killed is."""
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +92,7 @@ class Controller:
         self._proposer = Proposer(ledger.space, strategy, seed, known, reference)
         self._scoring = Scoring(ledger, proxies, budget)
         self._left_over = deque(trial.number for trial in ledger.trials if not trial.finished)
+        self._losses: Counter[int] = Counter()
         self._accepted = sum(trial.state != "refused" for trial in ledger.trials)
         self._refusals = Counter(trial.reason for trial in _refused_last(ledger.trials))
 
@@ -151,6 +155,18 @@ class Controller:
     def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
         """One epoch of a trial has been trained."""
         return self._show(self.ledger.report(number, metrics))
+
+    def lost(self, number: int, reason: str) -> Trial:
+        """A trial has lost its worker: another goes on from its last epoch, but not again and again."""
+        self._losses[number] += 1
+        if self._losses[number] > MOST_LOSSES:
+            return self.finish(number, "failed", f"{reason} ({self._losses[number]} times)")
+        self._left_over.append(number)
+        return self._show(self.ledger.trials[number])
+
+    def left(self, numbers: Iterable[int]) -> None:
+        """Trials whose workers are gone through no fault of theirs, with the machine or with Ray: they go on."""
+        self._left_over.extend(numbers)
 
     def finish(self, number: int, state: State, reason: str = "") -> Trial:
         """A trial has ended; its values are those of the last epoch.

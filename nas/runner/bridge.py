@@ -22,6 +22,8 @@ from nas.runner.trainable import MESSAGE
 ASK_SECONDS = 0.2
 """How long candidates may be refused one after the other before the trials that run are seen to."""
 
+LOOK_SECONDS = 1.0
+
 Configuration = dict[str, str]
 
 
@@ -45,14 +47,33 @@ class Bridge:
         self._done: Done | None = None
         self._error: Exception | None = None
         self._ending = False
+        self._awaited: set[int] = set()
+        self._alive: Callable[[], bool] = _always
+        self._looked = 0.0
+        self.ray_died = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Empty: Tune pickles all it is given so that it can be restored, which is the ledger's part here."""
         return (object.__new__, (Bridge,))
 
-    def interrupt(self) -> None:
+    def watch(self, alive: Callable[[], bool]) -> None:
+        """Looks once a second whether Ray is `alive`; what ran on one that died is left to the next."""
+        self._alive, self.ray_died, self._ending = alive, False, False
+        self.controller.left(number for number in self._live.values() if number >= 0)
+        for number in [number for number in self._live.values() if number < 0]:
+            self.controller.scored(number)
+        self._live.clear()
+        self._actors.clear()
+
+    def finish(self) -> None:
+        """Ends the search when the trials that run have trained their epochs, and starts nothing more."""
+        self._done = INTERRUPTED
+        self._awaited = {number for number in self._live.values() if number >= 0}
+
+    def leave(self) -> None:
         """Ends the search at Tune's next step."""
         self._done = INTERRUPTED
+        self._awaited = set()
 
     def outcome(self) -> Done:
         """Why the search ended; raises the error that ended it."""
@@ -82,6 +103,7 @@ class Bridge:
     def told(self, trial: TuneTrial, result: dict[str, Any]) -> None:
         """What a worker says: an epoch, the end of a trial, or what went wrong."""
         message = json.loads(result[MESSAGE])
+        self._awaited.discard(self._live.get(trial.trial_id, 0))
         if "broken" in message:
             raise NasError(f"worker {self._target!r} cannot be made: {message['broken']}")
         if "failed" in message:
@@ -105,6 +127,18 @@ class Bridge:
         elif number is not None:
             self.controller.finish(number, state, reason)
 
+    def lost(self, trial: TuneTrial, reason: str) -> None:
+        """A trial's worker has died; scores are not asked for again."""
+        self._actors.pop(trial.trial_id, None)
+        number = self._live.pop(trial.trial_id, None)
+        if number is None:
+            return
+        self._awaited.discard(number)
+        if number < 0:
+            self.controller.scored(number)
+        else:
+            self.controller.lost(number, reason)
+
     def guarded(self, told: Callable[..., None], *args: Any) -> None:
         """Calls `told` unless the search is ending; an error of ours ends it, and is not taken for one of a trial."""
         if self._ending or self._error is not None:
@@ -118,19 +152,27 @@ class Bridge:
         """Whether Tune must end now; workers are killed then, for one epoch can be longer than anyone's patience."""
         if not self._ending and self._must_end():
             self._ending = True
-            for actor in self._actors.values():
+            for actor in self._actors.values() if not self.ray_died else ():
                 ray.kill(actor)
             if self._may_leave:
                 raise Leave
         return self._ending
 
     def _must_end(self) -> bool:
-        if self._error is not None or self._done is INTERRUPTED:
+        if self._error is not None:
             return True
+        if self._done is INTERRUPTED and not self._awaited:
+            return True
+        if monotonic() > self._looked + LOOK_SECONDS:
+            self._looked = monotonic()
+            if not self._alive():
+                self.ray_died = True
+                return True
         if self.controller.seconds_left > 0:
             return False
-        if self._live:
+        if self._live and self._done is not INTERRUPTED:
             self._done = TIME_UP
+            return True
         return self._done is TIME_UP
 
 
@@ -179,7 +221,7 @@ class Ear(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """A worker has died: a trial that raises is no error for Tune."""
-        self._bridge.guarded(self._bridge.ended, trial, "failed", _cause_of_death(trial))
+        self._bridge.guarded(self._bridge.lost, trial, _cause_of_death(trial))
 
 
 class Ender(Stopper):
@@ -195,6 +237,10 @@ class Ender(Stopper):
     def stop_all(self) -> bool:
         """Asked at every step of Tune's loop, ten times a second or more."""
         return self._bridge.over()
+
+
+def _always() -> bool:
+    return True
 
 
 def _cause_of_death(trial: TuneTrial) -> str:

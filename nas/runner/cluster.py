@@ -23,6 +23,9 @@ from nas.runner.spec import Resources, cores, explain
 OBJECT_STORE_BYTES = 80 * 2**20
 """Only JSON travels, so that Ray's smallest store is enough; it is memory that training can use."""
 
+VITAL = ("raylet", "gcs_server")
+"""Processes of Ray without which nothing runs."""
+
 CALL_SECONDS = 5.0
 
 QUIET = {
@@ -92,6 +95,7 @@ class Cluster:
     def __init__(self, resources: Resources, *, log_to_driver: bool = False) -> None:
         self.owned = not ray.is_initialized()
         self.session: str | None = None
+        self._resources, self._log_to_driver = resources, log_to_driver
         if resources.address is None and self.owned:
             resources.slots(cores(), math.inf)
         if self.owned:
@@ -123,6 +127,21 @@ class Cluster:
             raise ConfigError(f"expected {where}, got {explain(error)}") from error
         if resources.address is None:
             self.session = started.address_info["session_dir"]  # type: ignore[attr-defined]
+
+    def alive(self) -> bool:
+        """Whether Ray's processes that were started here run; of a cluster elsewhere nothing is known."""
+        node = getattr(ray._private.worker, "_global_node", None)
+        if not self.session or node is None:
+            return True
+        found = [started.process for kind in VITAL for started in node.all_processes.get(kind, ())]
+        return all(process.poll() is None for process in found)
+
+    def restart(self) -> None:
+        """Stops what is left of Ray on this machine, and starts it anew."""
+        ray.shutdown()
+        if self.session:
+            shutil.rmtree(self.session, ignore_errors=True)
+        self._start(self._resources, self._log_to_driver)
 
     def close(self) -> None:
         """Stops what was started, with its logs."""

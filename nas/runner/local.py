@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 from nas.controller.controller import Controller
 from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job, ScoreJob
+from nas.runner.signals import ending_in_order
 from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
 
 def run_local(controller: Controller, spec: WorkerSpec) -> Done:
-    """Runs the search to its end and says why it ended; Ctrl-C ends it with everything recorded.
+    """Runs the search to its end and says why it ended.
 
-    The deadline is seen between epochs.
+    The deadline is seen between epochs. Ctrl-C ends the search when the epoch is trained and recorded, the second one
+    at once.
     """
+    asked = Event()
     worker = spec.build()
     try:
-        while True:
-            answer = controller.next()
-            if isinstance(answer, Done):
-                return answer
-            if isinstance(answer, ScoreJob):
-                controller.scored(answer.number, score_all(worker, answer.to_dict()))
-            if isinstance(answer, Job) and not _run(controller, worker, answer):
-                return TIME_UP
+        with ending_in_order(asked.set, _interrupt):
+            while not asked.is_set():
+                answer = controller.next()
+                if isinstance(answer, Done):
+                    return answer
+                if isinstance(answer, ScoreJob):
+                    controller.scored(answer.number, score_all(worker, answer.to_dict()))
+                if isinstance(answer, Job) and not _run(controller, worker, answer, asked):
+                    return INTERRUPTED if asked.is_set() else TIME_UP
+            return INTERRUPTED
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
         worker.close()
 
 
-def _run(controller: Controller, worker: Worker, job: Job) -> bool:
-    """Whether the trial has ended, as opposed to being cut by the deadline."""
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def _run(controller: Controller, worker: Worker, job: Job, asked: Event) -> bool:
+    """Whether the trial has ended, as opposed to being cut by the deadline or by who asked for an end."""
     epochs = iter(worker.trial(job.to_dict()))
     while True:
         try:
@@ -42,5 +53,5 @@ def _run(controller: Controller, worker: Worker, job: Job) -> bool:
         if metrics is None or is_last(metrics):
             controller.finish(job.number, "complete")
             return True
-        if controller.seconds_left <= 0:
+        if controller.seconds_left <= 0 or asked.is_set():
             return False

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -21,12 +19,18 @@ from ray.tune.schedulers import FIFOScheduler, HyperBandScheduler, PopulationBas
 
 from nas.controller.controller import Controller
 from nas.controller.job import Done
-from nas.errors import ConfigError
+from nas.errors import ConfigError, NasError
 from nas.runner.bridge import Asker, Bridge, Ear, Ender, Leave
 from nas.runner.cluster import KEEP_FOLDER, QUIET, Cluster, environment
 from nas.runner.nodes import check_nodes
+from nas.runner.signals import ending_in_order
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import WorkerTrainable
+
+MOST_RESTARTS = 3
+"""Of Ray on this machine: whatever ends it so often will not stop doing so."""
+
+logger = logging.getLogger(__name__)
 
 SESSION_FOLDER = "_get_ray_train_session_dir"
 """Internal to Ray; the folder in which Tune's driver keeps its files."""
@@ -45,9 +49,11 @@ def run_ray(
 ) -> Done:
     """Runs the search to its end on Ray and says why it ended.
 
-    Ray is started and stopped here unless a `cluster` is given or this process has one. At the deadline and at Ctrl-C
-    the search ends at once; trials in flight stay so in the ledger. Raises ConfigError when there is less than
-    `resources` or the `scheduler` pauses trials, NasError when workers cannot be made.
+    Ray is started and stopped here unless a `cluster` is given or this process has one; one of this machine that dies
+    is started again. A trial whose worker dies goes on from its last epoch, twice. At the deadline the search ends at
+    once, at Ctrl-C when the epochs that run are trained, at the second at once; trials in flight stay so in the ledger.
+    Raises ConfigError when there is less than `resources` or the `scheduler` pauses trials, NasError when workers
+    cannot be made.
     """
     resources = resources or Resources()
     if isinstance(scheduler, PAUSING):
@@ -62,11 +68,21 @@ def run_ray(
         storage = tempfile.mkdtemp(prefix="nas-tune-", dir=cluster.session)
         stack.callback(shutil.rmtree, storage, ignore_errors=True)
         bridge = Bridge(controller, spec, resources, may_leave=cluster.owned)
-        for context in (environment({**QUIET, **KEEP_FOLDER}), _silent(), _staged(storage), _signals(bridge.interrupt)):
+        signals = ending_in_order(bridge.finish, bridge.leave)
+        for context in (environment({**QUIET, **KEEP_FOLDER}), _silent(), _staged(storage), signals):
             stack.enter_context(context)
-        with suppress(Leave):
-            _tune(bridge, resources, cluster.slots, scheduler, storage)
-        return bridge.outcome()
+        for restarts_left in reversed(range(MOST_RESTARTS + 1)):
+            bridge.watch(cluster.alive)
+            with suppress(Leave):
+                _tune(bridge, resources, cluster.slots, scheduler, storage)
+            if not bridge.ray_died:
+                return bridge.outcome()
+            if not restarts_left:
+                raise NasError(f"Ray has died {MOST_RESTARTS + 1} times; what was trained is safe, resume the search")
+            logger.warning("Ray has died; starting it again, trials that ran go on from their last epoch")
+            cluster.restart()
+            storage = tempfile.mkdtemp(prefix="nas-tune-", dir=cluster.session)
+        raise AssertionError
 
 
 def _tune(bridge: Bridge, resources: Resources, slots: int, scheduler: TrialScheduler | None, storage: str) -> None:
@@ -133,23 +149,3 @@ def _staged(folder: str) -> Iterator[None]:
         yield
     finally:
         setattr(tune_storage, SESSION_FOLDER, before)
-
-
-@contextmanager
-def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C ends the search in order, the second at once. Tune's own handlers are put away afterwards."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
-
-    def handle(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-        interrupt()
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

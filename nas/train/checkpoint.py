@@ -12,7 +12,7 @@ import torch
 def save(state: dict[str, Any], path: Path) -> None:
     """Write `state` and return when it is durable."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
+    fresh = path.with_suffix(f".{os.getpid()}.tmp")  # a worker of a driver that was killed may still be writing, too
     with fresh.open("wb") as file:
         torch.save(state, file)
         file.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -35,11 +35,14 @@ def train(
     augment: Sequence[Augmentation] = (),
     file: Path | None = None,
     resume: bool = False,
+    pieces: int = 1,
 ) -> Iterator[Metrics]:
     """Train `network` on `data`, one epoch after the other; yields the metrics of each when its checkpoint is durable.
 
     Resuming from `file` goes on as if never stopped, after yielding the last epoch in it once more: whoever was killed
-    may not have heard of it. Raises TrainingError when the loss is not finite, or `file` is of another recipe or seed.
+    may not have heard of it. With `pieces` every batch is trained on in so many parts: less memory, and the same step
+    but for batch norm, which sees each part alone. Raises TrainingError when the loss is not finite, or `file` is of
+    another recipe or seed.
     """
     device = data.device
     optimizer = make_optimizer(network, recipe)
@@ -62,21 +65,19 @@ def train(
         for step, (x, y) in enumerate(batches, start=run.epoch * steps):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr * rate(step)
-            with autocast():
-                loss = target.loss(network(*x), y, recipe.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            loss = backward(network, x, y, target, recipe.label_smoothing, pieces, autocast)
             if recipe.grad_clip:
                 nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
             optimizer.step()
-            total += loss.detach() * target.count(y)
+            total += loss * target.count(y)
             count = count + target.count(y)
 
         run.epoch += 1
         train_loss = total.item() / float(count)
         if not math.isfinite(train_loss):
             raise TrainingError(f"the loss is {train_loss} in epoch {run.epoch}; try a lower lr than {recipe.lr:g}")
-        found = evaluate(network, validation, target, autocast)
+        found = evaluate(network, validation, target, autocast, at_a_time=max(1, validation.evaluation_batch // pieces))
         run.seconds += time.perf_counter() - started
         run.metrics = {"epoch": run.epoch, "epochs": recipe.epochs, "train_loss": train_loss}
         run.metrics |= {f"val_{name}": value for name, value in found.items()} | {"seconds": run.seconds}
@@ -86,18 +87,50 @@ def train(
         yield run.metrics
 
 
+def backward(
+    network: nn.Module,
+    x: Sequence[Tensor],
+    y: Tensor,
+    target: Target,
+    smoothing: float = 0.0,
+    pieces: int = 1,
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> Tensor:
+    """Adds the gradients of the batch's mean loss to those of `network`; gives that loss.
+
+    In `pieces` of two examples at least, since batch norm needs two, each weighted by what it has of the batch's
+    answers: gradients add up to the same, also where positions of sequences don't count.
+    """
+    pieces = max(1, min(pieces, len(y) // 2))
+    if pieces == 1:
+        with autocast():
+            loss = target.loss(network(*x), y, smoothing)
+        torch.autograd.backward(loss)
+        return loss.detach()
+    whole, total = target.count(y), torch.zeros((), device=y.device)
+    for *inputs, answers in zip(*(tensor.tensor_split(pieces) for tensor in (*x, y)), strict=True):
+        if not (share := target.count(answers) / whole):
+            continue  # nothing is asked here: a mean over nothing would not be a number
+        with autocast():
+            loss = target.loss(network(*inputs), answers, smoothing) * share
+        torch.autograd.backward(loss)
+        total += loss.detach()
+    return total
+
+
 @torch.no_grad()
 def evaluate(
     network: nn.Module,
     data: Data,
     target: Target = CLASSES,
     autocast: Callable[[], AbstractContextManager[Any]] | None = None,
+    at_a_time: int = 0,
 ) -> Metrics:
     """The loss (not smoothed) and the other metrics of `network`, left in evaluation mode, on all of `data`."""
     network.eval()
 
     def answers() -> Iterator[tuple[Tensor, Tensor]]:
-        for x, y in data.in_order():
+        for x, y in data.in_order(at_a_time):
             with autocast() if autocast else torch.autocast(data.device.type, enabled=False):
                 output = network(*x)
             yield output.float(), y

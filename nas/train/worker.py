@@ -27,6 +27,9 @@ from nas.train.recipe import Recipe
 from nas.train.target import Metrics, evaluation_batch, target_of
 from nas.train.task import Arrays, Task, open_task, split, value_statistics
 
+PIECES = 4
+"""Of each batch, for a trial that ran out of memory: what is kept for the gradients falls to a quarter."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -97,19 +100,28 @@ class Worker:
         job: ``number``, ``architecture`` (a dictionary), ``seed``, and ``resume``: go on from its checkpoint, if there
             is one, beginning with the metrics of the last epoch in it.
 
-        Raises CandidateError or TrainingError for a candidate that cannot be built, diverges or needs too much memory.
+        A trial that runs out of memory goes on from its last epoch with batches in pieces, in `micro_batches` of its
+        metrics. Raises CandidateError or TrainingError for a candidate that cannot be built, diverges or needs too much
+        memory even so.
         """
+        said: int | None = None
         failure = ""
-        try:
-            yield from self._trial(job)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_memory(error):
-                raise
-            failure = _memory_text(error, self.device)
-        finally:
-            self._free()
-        if failure:  # raised only here, where nothing holds the frames, and tensors, of what went wrong
-            raise TrainingError(failure)
+        for pieces in (1, PIECES):
+            attempt = {**job, "resume": job["resume"] or said is not None}
+            try:
+                for metrics in self._trial(attempt, pieces):
+                    if said is None or metrics["epoch"] > said:
+                        said = int(metrics["epoch"])
+                        yield metrics
+                return
+            except (MemoryError, RuntimeError) as error:
+                if not _is_memory(error):
+                    raise
+                failure = _memory_text(error, self.device)
+            finally:
+                self._free()
+        # raised only here, where nothing holds the frames, and tensors, of what went wrong
+        raise TrainingError(f"{failure}, also in {PIECES} pieces a batch")
 
     def score(self, architecture: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What zero-cost proxies say of a candidate: ``scores``, ``refusals`` and ``seconds``, by the proxies' names.
@@ -130,12 +142,14 @@ class Worker:
         self.__dict__.pop("batch", None)
         self._free()
 
-    def _trial(self, job: Mapping[str, Any]) -> Iterator[Metrics]:
+    def _trial(self, job: Mapping[str, Any], pieces: int) -> Iterator[Metrics]:
         candidate = Architecture.from_dict(job["architecture"])
         plan, recipe = self.blueprint(candidate.network), self.recipe.set_by(candidate.settings)
         torch.manual_seed(stream(job["seed"], "weights"))
         network = plan.build()
         facts: Metrics = {"params": plan.costs.params, "flops": plan.costs.flops}
+        if pieces > 1:
+            facts["micro_batches"] = pieces
         if self.start is not None:
             facts["inherited"] = inherit(network, plan, self.start)
         network = faster_layout(network.to(self.device), self.validation)
@@ -151,6 +165,7 @@ class Worker:
             augment=self.augmentations(recipe),
             file=checkpoint_file(self.run, job["number"]),
             resume=job["resume"],
+            pieces=pieces,
         )
         for metrics in epochs:
             yield metrics | facts

@@ -1,7 +1,8 @@
 """Searches as a user of Optuna writes them by hand: one categorical a decision, ask and tell.
 
 Nobody tells these that two architectures are one network, so what they propose again is trained again. They are for
-comparison alone, and no strategies: a strategy that uses Optuna's samplers well is `optuna`.
+comparison alone, and no strategies: a strategy that uses Optuna's samplers well is `optuna`. Syne Tune's searchers are
+in `syne_tune_peers`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from nas.errors import UnknownNameError
 from nas.space.architecture import Architecture
 from nas.space.space import Space
 
+from .syne_tune_peers import SEARCHERS, SyneTunePeer
+
 if TYPE_CHECKING:
     import optuna
 
@@ -28,8 +31,10 @@ SAMPLERS = {"tpe": "TPESampler", "gp": "GPSampler", "nsga2": "NSGAIISampler", "r
 
 def peer(name: str) -> Callable[[Table, int], Proposing]:
     """What makes the peer called ``peer:name`` for a table and a seed; raises UnknownNameError for another name."""
+    if name in SEARCHERS:
+        return lambda table, seed: SyneTunePeer(table, name, seed)
     if name not in SAMPLERS:
-        raise UnknownNameError("peer", name, SAMPLERS)
+        raise UnknownNameError("peer", name, [*SAMPLERS, *SEARCHERS])
     return lambda table, seed: Peer(table, name, seed)
 
 

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from nas.cli.main import main
+from nas.controller.history import Objective
 from nas.controller.simulate import play
 from nas.controller.table import Row, Rows
 from nas.errors import ConfigError
@@ -368,3 +369,20 @@ def test_peers_ask_only_for_what_is_open() -> None:
     made = decide(space, asked)
     assert sorted(asked.labels) == sorted(made.decisions)
     assert len(asked.labels) < len(space.decisions)
+
+
+@pytest.mark.parametrize("searcher", ["syne_evolution", "syne_bore", "syne_kde"])
+def test_searchers_of_syne_tune_are_peers(plugin: str, searcher: str) -> None:
+    pytest.importorskip("syne_tune", reason="needs the extra 'peers'")
+    told = f"--table digits_rnn --strategies peer:{searcher} --trials 10 --seeds 1 --json"
+    one, other = (json.loads(run(plugin, *told.split()).stdout) for _ in range(2))
+    for record in (one, other):
+        del record["lines"][0]["propose_seconds"]
+    assert one == other
+
+
+def test_a_peer_of_syne_tune_wants_one_objective() -> None:
+    space = toys.cell_space()
+    two = (Objective("a", "a", "maximize"), Objective("b", "b", "minimize"))
+    with pytest.raises(ConfigError, match="expected a table with one objective for peer 'syne_bore', got 2"):
+        peer("syne_bore")(Rows(space, two, {}), 0)

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from acts import Wisher
@@ -56,6 +60,15 @@ def test_ctrl_c_leaves_the_trial_in_flight(search: Search, tmp_path: Path) -> No
     controller.ledger.close()
     with Ledger.open(tmp_path / "run0", controller.ledger.space) as ledger:
         assert [(trial.state, len(trial.curve)) for trial in ledger.trials] == [("running", 1)]
+
+
+def test_ctrl_c_waits_for_the_epoch(search: Search, tmp_path: Path) -> None:
+    controller, spec = search("work", sizes=9, config={"epochs": 100, "pause": 0.2})
+    Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    assert run_local(controller, spec).cause == "interrupted"
+    [trial] = controller.history.trials
+    assert trial.state == "running"
+    assert json.loads((tmp_path / "run0" / "checkpoints" / "0.json").read_text()) == len(trial.curve), "none is lost"
 
 
 def test_a_trial_in_flight_goes_on_from_its_checkpoint(search: Search) -> None:

@@ -12,8 +12,10 @@ from torch import nn
 from nas.errors import TrainingError
 from nas.train.augment import crop
 from nas.train.data import Data
-from nas.train.loop import Metrics, cosine_with_warmup, evaluate, make_optimizer, stream, train
+from nas.train.loop import Metrics, backward, cosine_with_warmup, evaluate, make_optimizer, stream, train
 from nas.train.recipe import Recipe
+from nas.train.target import Classes, Target, Tokens, Values
+from nas.train.task import IGNORE
 
 Build = Callable[[], nn.Module]
 Parts = tuple[Data, Data]
@@ -196,3 +198,31 @@ def test_label_smoothing_and_clipping_are_used(small: Build, parts: Parts) -> No
 
 def test_streams_of_one_seed_differ() -> None:
     assert len({stream(seed, name) for seed in range(50) for name in ("weights", "order", "augment")}) == 150
+
+
+def plain(*, tokens: bool) -> nn.Module:
+    torch.manual_seed(0)
+    first: nn.Module = nn.Embedding(5, 8) if tokens else nn.Flatten()
+    return nn.Sequential(first, nn.LazyLinear(8), nn.Tanh(), nn.LazyLinear(5 if tokens else 3))
+
+
+@pytest.mark.parametrize("pieces", [2, 4, 7, 100])
+@pytest.mark.parametrize("kind", ["class", "token", "value"])
+def test_batches_in_pieces_give_the_gradients_of_the_whole(kind: str, pieces: int) -> None:
+    rng = torch.Generator().manual_seed(1)
+    x, y = torch.rand(15, 2, 6, 6, generator=rng), torch.randint(0, 3, (15,), generator=rng)
+    target: Target = Classes()
+    if kind == "token":
+        x, y = torch.randint(0, 5, (15, 6), generator=rng), torch.randint(0, 5, (15, 6), generator=rng)
+        y[:5], y[7, 2:] = IGNORE, IGNORE  # whole pieces without an answer, and pieces with few
+        target = Tokens()
+    elif kind == "value":
+        y, target = torch.rand(15, 3, generator=rng), Values((0.5, 1.0, 2.0))
+    found = []
+    for n in (1, pieces):
+        network = plain(tokens=kind == "token")
+        loss = backward(network, (x,), y, target, 0.0 if kind == "value" else 0.1, n)
+        found.append((loss, [p.grad for p in network.parameters()]))
+    (whole, wanted), (parted, got) = found
+    assert parted.item() == pytest.approx(whole.item(), rel=1e-5)
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)

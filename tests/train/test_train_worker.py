@@ -169,6 +169,48 @@ def test_a_candidate_that_needs_too_much_memory_fails_in_clear_words(
     assert caught.value.__context__ is None, "the first error holds the memory that is to be free for the next trial"
 
 
+HUNGRY = '''
+from torch import Tensor, nn
+
+
+class Hungry(nn.Module):
+    """Wants more memory than there is for more than four examples, from its fourth step on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.device.type != "meta":
+            self.steps += 1
+            if len(x) > 4 and self.steps > 3:
+                x.new_empty(1 << 46)
+        return x
+'''
+
+
+def test_what_runs_out_of_memory_goes_on_from_its_last_epoch_in_smaller_pieces(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.plugin.manager import create_manager
+    from nas.space.graph import chain
+    from nas.space.space import Space
+
+    (tmp_path / "hungry_block.py").write_text(HUNGRY)
+    (tmp_path / "hungry.py").write_text(
+        "from nas.plugin.hooks import hookimpl\n\n\n@hookimpl\ndef nas_register(registry):\n"
+        '    registry.block("hungry", "hungry_block:Hungry", inputs=("image",))\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config |= {"plugins": [*config["plugins"], str(tmp_path / "hungry.py")], "recipe": {"epochs": 3, "batch_size": 16}}
+    b = create_manager(config["plugins"]).registry.blocks
+    hungry = Space(chain(stem=b.conv(channels=4), more=b.hungry(), head=b.classifier(classes=3))).reference
+    curve = list(Worker(config).trial(job(hungry)))
+    assert [metrics["epoch"] for metrics in curve] == [1, 2, 3]
+    assert [metrics.get("micro_batches") for metrics in curve] == [None, 4, 4]
+    assert load_trained(config, hungry, 0) is not None
+
+
 class Views(nn.Module):
     """A block as people write them, which only the usual layout lets through."""
 
