@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.config import DEFAULT_EXPORTER, SearchConfig, parse_duration, write_json
-from nas.controller.history import History, Trial
+from nas.controller.history import History, Trial, explained
 from nas.controller.limits import check_meetable, parse_limit
-from nas.errors import ConfigError, LedgerError
+from nas.errors import ConfigError, LedgerError, NasError
 from nas.parts import (
     LATENCY,
     Parts,
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 BEST = "best"
 """The folder of a run that holds its exported winner."""
+COSTS = ("params", "flops")
+"""What `nas.model.measure` says of a candidate and every trial's metrics keep."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,16 @@ class Run:
         file = self.folder / BEST / "architecture.json"
         found: dict[str, Any] = json.loads(file.read_text()).get("metadata", {}) if file.is_file() else {}
         return found if self.best is not None and found.get("trial") == self.best.number else {}
+
+    @property
+    def explained(self) -> dict[str, float]:
+        """By name the share of each part of what the strategy's model goes by; empty for one without a model."""
+        try:
+            strategy = build_strategy(create_manager(self.config.plugins).registry, self.config.strategy)
+        except NasError:  # its plugin is not here
+            return {}
+        costs = {t.digest: {name: t.metrics[name] for name in COSTS if name in t.metrics} for t in self.trials}
+        return explained(strategy, replace(self.history, measure=lambda a: costs.get(a.digest, {})))
 
     def export(self, to: str | Path | None = None, *, exporter: str = DEFAULT_EXPORTER) -> list[Path]:
         """Writes the winner into `to`, by default ``best/`` of the run, and gives the files; see `nas.export`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from inspect import Parameter
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "config": run.config.model_dump(mode="json"),
         "best": best,
         **_front_record(run),
+        "explained": run.explained,
         "trials": [trial_record(run, trial) for trial in run.trials],
     }
 
@@ -162,12 +164,22 @@ def summary(run: Run) -> RenderableType:
         facts.add_row("hand-made reference", f"{run.history.objectives[0].name} {number(reference.values[0])}")
     if said := _proxy_text(run.history):
         facts.add_row("zero-cost scores", said)
+    if said := model_text(run.explained):
+        facts.add_row("the model goes by", said)
     facts.add_row("decisions", "\n".join(f"{k} = {v}" for k, v in best.architecture.decisions.items()))
     facts.add_row("files", str(run.folder / "best") if run.results else "not exported yet")
     if run.results:
         facts.add_row("load it with", Text(load_line(run.folder / "best"), "bold"))
     fronts = [front_table(run)] if len(run.history.objectives) > 1 else []
     return Panel(Group(*lines, facts, *fronts), title=str(run.folder))
+
+
+def model_text(shares: Mapping[str, float]) -> str:
+    """What a strategy's model goes by, the largest share first, and what lost its weight."""
+    parts = sorted(shares.items(), key=lambda part: -part[1])
+    kept = [f"{name} {share:.0%}" for name, share in parts if share >= LOST]
+    lost = [name for name, share in parts if share < LOST]
+    return ", ".join(kept) + (f"; no weight left: {', '.join(lost)}" if lost else "")
 
 
 def _proxy_text(history: History) -> str:
@@ -198,6 +210,8 @@ def load_line(folder: Path) -> str:
     return f'import runpy; model = runpy.run_path("{folder.resolve() / "model.py"}")["load"]()'
 
 
+LOST = 0.01
+"""The share below which a part of a model is said to have lost its weight."""
 FEWEST = 5
 """Trials below which a rank correlation is not worth a line."""
 CHANCE = 1.96

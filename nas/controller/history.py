@@ -142,6 +142,12 @@ def check_strategy(strategy: Strategy, space: Space, objectives: Sequence[Object
         check(space, objectives)
 
 
+def explained(strategy: Strategy, history: History) -> dict[str, float]:
+    """What the strategy says it goes by; empty for one that does not say, or has nothing to go by yet."""
+    explain = getattr(strategy, "explain", None)
+    return {} if explain is None else dict(explain(history))
+
+
 class Strategy(Protocol):
     """Decides what to try next. It keeps no state: all it knows is in `history`.
 
@@ -150,6 +156,9 @@ class Strategy(Protocol):
 
     One that cannot work with every space or objective may have a second method, ``check(space, objectives) -> None``:
     it is called before anything is trained and raises ConfigError, in one sentence that says what to do instead.
+
+    One with a model may have a third, ``explain(history) -> Mapping[str, float]``: by name, which share each part of
+    what the model reads has in what it says, together 1, or nothing while there is no model. ``nas show`` prints it.
     """
 
     def propose(self, history: History, rng: random.Random) -> Architecture | Score:

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from nas.controller.history import History, Trial, check_strategy
+from nas.controller.history import History, Trial, check_strategy, explained
 from nas.errors import ConfigError
 from nas.space.architecture import Architecture
 from nas.testing import toys
@@ -83,6 +83,24 @@ def check_refuses_in_a_sentence(case: Case) -> None:
     assert taken, f"{case}: refuses every space and objective that is tried"
 
 
+def check_explains_itself_in_shares(case: Case) -> None:
+    """One with an `explain` names parts whose shares lie between 0 and 1 and add up to 1, or says nothing at all.
+
+    It says the same of the same history, and changes nothing in it.
+    """
+    for name, history in _histories(case).items():
+        before = repr(history.trials)
+        said = explained(case.make(), history)
+        assert all(isinstance(part, str) and 0 <= share <= 1 for part, share in said.items()), (
+            f"{case}: history {name!r}: expected shares from 0 to 1 by name, got {said}"
+        )
+        assert not said or abs(sum(said.values()) - 1) < 1e-6, (
+            f"{case}: history {name!r}: expected shares that add up to 1, got {sum(said.values())}"
+        )
+        assert said == explained(case.make(), history), f"{case}: history {name!r}: explains itself in two ways"
+        assert repr(history.trials) == before, f"{case}: history {name!r}: explaining changed its trials"
+
+
 def proposals(case: Case) -> list[str]:
     """A few proposals for every history, as JSON."""
     known = _histories(case)
@@ -134,4 +152,5 @@ CHECKS = (
     check_has_no_hidden_state,
     check_leaves_the_history_alone,
     check_refuses_in_a_sentence,
+    check_explains_itself_in_shares,
 )

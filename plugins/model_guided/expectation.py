@@ -47,6 +47,15 @@ class Expectation:
             deviations.append(deviation)
         return self._aim.improvement(means, deviations)
 
+    def shares(self) -> dict[str, float]:
+        """By name the share of each part in what the models go by, on average; empty with too few trials to fit them."""
+        inputs = self._encoder.encode(self._history, self._trained)
+        models = [GaussianProcess(inputs, target, self._trust) for target in self._aim.targets]
+        if not all(model.fitted for model in models):
+            return {}
+        means = np.mean([model.shares for model in models], axis=0)
+        return dict(zip(inputs.names, means.tolist(), strict=True))
+
     def _informed(self, model: GaussianProcess, inputs: Inputs, target: Array) -> GaussianProcess:
         """The model after the running trials, the last of `inputs`, have turned out as it expects."""
         if not self._running:

@@ -44,9 +44,11 @@ class Encoder:
         counts = _matrix([self._chains(a) for a in architectures])
         labels: dict[Any, int] = {}
         decided = _matrix([_row(dict.fromkeys(a.decisions.items(), 1.0), labels) for a in architectures])
-        costs = _ranked([_costs(history, a) for a in architectures])
-        scores = _ranked([history.scores.get(a.digest, {}) for a in architectures])
-        return Inputs((_scaled(counts), _scaled(decided)), np.concatenate([costs, scores], axis=1))
+        costs, cost_names = _ranked([_costs(history, a) for a in architectures])
+        scores, score_names = _ranked([history.scores.get(a.digest, {}) for a in architectures])
+        lines = [*(f"{name} (cost)" for name in cost_names), *(f"{name} (score)" for name in score_names)]
+        names = ("chains", "decisions", *lines)
+        return Inputs((_scaled(counts), _scaled(decided)), np.concatenate([costs, scores], axis=1), names)
 
     def _chains(self, architecture: Architecture) -> Row:
         found = self._known.get(architecture.digest)
@@ -73,15 +75,15 @@ def _costs(history: History, architecture: Architecture) -> Mapping[str, float]:
         return {}
 
 
-def _ranked(rows: Sequence[Mapping[str, float]]) -> Array:
-    """A column a name, as normal ranks; what is not known or not finite is in the middle."""
+def _ranked(rows: Sequence[Mapping[str, float]]) -> tuple[Array, list[str]]:
+    """A column a name, as normal ranks, and the names; what is not known or not finite is in the middle."""
     names = sorted({name for row in rows for name in row})
     columns = np.zeros((len(rows), len(names)))
     for j, name in enumerate(names):
         values = np.array([row.get(name, math.nan) for row in rows], dtype=float)
         known = np.isfinite(values)
         columns[known, j] = normal_ranks(values[known])
-    return columns
+    return columns, names
 
 
 def _row(values: Mapping[Any, float], numbers: dict[Any, int]) -> Row:

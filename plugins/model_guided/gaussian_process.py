@@ -34,13 +34,17 @@ JITTER = 1e-6
 
 @dataclass(frozen=True)
 class Inputs:
-    """Some architectures as the model sees them: a sparse matrix (N, D) a group, and a matrix (N, L) of lines."""
+    """Some architectures as the model sees them: a sparse matrix (N, D) a group, and a matrix (N, L) of lines.
+
+    `names` has what each group and then each line is called, where somebody wants to know.
+    """
 
     groups: tuple[Sparse, ...]
     lines: Array
+    names: tuple[str, ...] = ()
 
     def __getitem__(self, rows: slice | Sequence[int]) -> Inputs:
-        return Inputs(tuple(group[rows] for group in self.groups), self.lines[rows])
+        return Inputs(tuple(group[rows] for group in self.groups), self.lines[rows], self.names)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -59,6 +63,7 @@ class GaussianProcess:
         groups, lines = len(inputs.groups), inputs.lines.shape[1]
         prior = np.log([GROUP, 1.0] * groups + [LINE / max(lines, 1)] * lines + [NOISE])
         some = slice(-MOST_FITTED, None)
+        self.fitted = len(targets) >= len(prior)
         self._weights = _fitted(prior, inputs[some], targets[some], trust[some])
         self._solve(targets)
 
@@ -75,11 +80,11 @@ class GaussianProcess:
         self._solved = cho_solve(self._factor, targets)
 
     @property
-    def line_weights(self) -> Array:
-        """The share of the variance that each line explains, (L,)."""
+    def shares(self) -> Array:
+        """The share of the explained variance that each group and then each line has, (G + L,)."""
         groups = 2 * len(self._inputs.groups)
         weights = np.exp(np.concatenate([self._weights[:groups:2], self._weights[groups:-1]]))
-        return np.asarray(weights[len(self._inputs.groups) :] / weights.sum())
+        return np.asarray(weights / weights.sum())
 
     def predict(self, inputs: Inputs) -> tuple[Array, Array]:
         """Mean and standard deviation of the targets of other architectures, (M,) each."""

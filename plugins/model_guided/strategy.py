@@ -68,6 +68,18 @@ class ModelGuided:
         with threadpool_limits(1):  # matrices are small, and the cores are the trials'
             return self._propose(history, rng)
 
+    def explain(self, history: History) -> dict[str, float]:
+        """By name the share of chains, decisions, each cost and each score in what the model goes by.
+
+        Empty before there is a model with fitted weights.
+        """
+        observed = observe(history)
+        if not self.model or len(observed.trials) < self.start:
+            return {}
+        with threadpool_limits(1):
+            aim = make_aim(observed.values, random.Random(0))  # a direction is of no concern here
+            return Expectation(self.encoder, history, observed, aim).shares()
+
     def _propose(self, history: History, rng: random.Random) -> Architecture | Score:
         seen = {trial.digest for trial in history.trials}
         observed = observe(history)

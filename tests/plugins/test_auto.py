@@ -12,7 +12,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from nas.controller.front import front_of
-from nas.controller.history import History, Limit, Objective, Score, Trial
+from nas.controller.history import History, Limit, Objective, Score, Strategy, Trial
 from nas.controller.propose import Proposal, Proposer
 from nas.errors import CandidateError, ConfigError
 from nas.space.architecture import Architecture
@@ -57,7 +57,7 @@ def test_a_model_predicts_what_lies_between() -> None:
 def test_a_line_that_explains_nothing_loses_its_weight() -> None:
     told = inputs(0, 60)
     model = GaussianProcess(told, normal_ranks(told.lines[:, 0]), np.ones(60))
-    useful, useless = model.line_weights
+    _, useful, useless = model.shares
     assert useful > 5 * useless
 
 
@@ -220,3 +220,20 @@ def test_what_is_switched_off_is_off() -> None:
     assert 1 <= sum(bred.decisions[e] != best.architecture.decisions[e] for e in bred.decisions) <= 4
     with pytest.raises(ConfigError, match="expected model to be true or false, got 'maybe'"):
         auto(model="maybe")  # type: ignore[arg-type]
+
+
+def test_auto_says_what_its_model_goes_by_and_what_lost_its_weight() -> None:
+    history = trained(40)
+    drawn = random.Random(3)
+    scores = {t.digest: {"telling": drawn.random(), "idle": drawn.random()} for t in history.trials}
+    trials = [replace(t, values=(scores[t.digest]["telling"],)) for t in history.trials]
+    said = auto().explain(replace(history, trials=trials, scores=scores))  # type: ignore[attr-defined]
+    assert sum(said.values()) == pytest.approx(1)
+    assert said["telling (score)"] > 0.3
+    assert said["idle (score)"] < said["telling (score)"] / 3
+    assert {"chains", "decisions"} <= said.keys()
+
+
+@pytest.mark.parametrize(("strategy", "count"), [(auto(), START - 1), (auto(), START), (auto(model=False), 40)])
+def test_without_a_fitted_model_auto_explains_nothing(strategy: Strategy, count: int) -> None:
+    assert strategy.explain(trained(count)) == {}  # type: ignore[attr-defined]
