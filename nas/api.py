@@ -6,11 +6,10 @@ import json
 import platform
 import random
 import time as clock
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -46,12 +45,15 @@ if TYPE_CHECKING:
     from nas.controller.controller import Controller, Watcher
     from nas.controller.job import Done
     from nas.controller.ledger import Ledger
-    from nas.runner.spec import WorkerSpec
+    from nas.runner.spec import Resources, WorkerSpec
 
 BEST = "best"
 """The folder of a run that holds its exported winner."""
 COSTS = ("params", "flops")
 """What `nas.model.measure` says of a candidate and every trial's metrics keep."""
+
+END_SECONDS = 4.0
+"""What Ray's end, the winner's test and the check of its export take; a tenth of the time at most is kept for them."""
 
 
 @dataclass(frozen=True)
@@ -256,25 +258,26 @@ def _drive(
             watcher(trial, history)
 
     cache, place = result_cache(parts), open_place(config.storage or folder)
-    controller = Controller(
-        ledger=ledger,
-        strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
-        check=parts.measure,
-        limits=parts.limits,
-        proxies=config.proxies,
-        cache=cache,
-        place=place,
-        budget=config.budget,
-        deadline=deadline,
-        seed=config.seed,
-        reference=parts.space.reference if config.reference and parts.space.has_reference else None,
-        observers=parts.manager.hook,
-        watcher=watch,
-    )
     with stack:
-        controller.begin()
-        done = _runner(parts)(controller, _worker(folder, parts))
-        run = Run(folder, config, controller.history, done.reason)
+        with _runner(parts) as run_trials:
+            controller = Controller(
+                ledger=ledger,
+                strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
+                check=parts.measure,
+                limits=parts.limits,
+                proxies=config.proxies,
+                cache=cache,
+                place=place,
+                budget=config.budget,
+                deadline=deadline,
+                seed=config.seed,
+                reference=parts.space.reference if config.reference and parts.space.has_reference else None,
+                observers=parts.manager.hook,
+                watcher=watch,
+            )
+            controller.begin()
+            done = run_trials(controller, _worker(folder, parts))
+        run = Run(folder, config, controller.history, _with_cut(done, controller.history))
         if cache is not None:
             cache.keep([(trial, checkpoint_file(place, trial.number)) for trial in best_trials(run.history)])
         if run.best is not None and not run.results:
@@ -302,19 +305,42 @@ def _other_place(folder: Path, config: SearchConfig) -> str | None:
     return None if inside else config.storage
 
 
-def _runner(parts: Parts) -> Callable[[Controller, WorkerSpec], Done]:
+def _with_cut(done: Done, history: History) -> str:
+    """Why the search ended and, where the time ended it, which trials were cut at which epoch."""
+    flying = [trial for trial in history.trials if not trial.finished]
+    if done.cause != "time" or not flying:
+        return done.reason
+    cut = ", ".join(f"trial {trial.number} after epoch {len(trial.curve)}" for trial in flying)
+    return f"{done.reason}; cut: {cut}; they go on when the search is resumed"
+
+
+@contextmanager
+def _runner(parts: Parts) -> Iterator[Callable[[Controller, WorkerSpec], Done]]:
+    """What runs the trials; Ray starts at once, while the caller loads torch and gets the controller ready."""
     config = parts.config
     if config.runner == "local":
         from nas.runner.local import run_local
 
-        return run_local
-    from nas.runner.ray_runner import run_ray
+        yield run_local
+        return
+    from nas.runner.cluster import starting
+
+    resources = _resources(config)
+    with starting(resources) as cluster:
+        from nas.runner.ray_runner import run_ray
+
+        def run(controller: Controller, spec: WorkerSpec) -> Done:
+            return run_ray(controller, spec, resources, scheduler=make_scheduler(parts), cluster=cluster())
+
+        yield run
+
+
+def _resources(config: SearchConfig) -> Resources:
     from nas.runner.spec import Resources
 
-    resources = Resources(
+    return Resources(
         config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address, config.runtime_env
     )
-    return partial(run_ray, resources=resources, scheduler=make_scheduler(parts))
 
 
 def _worker(folder: Path, parts: Parts) -> WorkerSpec:
@@ -381,7 +407,8 @@ def _winner(run: Run) -> Trial:
 
 
 def _deadline(begun: float, seconds: float | None) -> float | None:
-    return None if seconds is None else begun + seconds
+    """When trials end, so that the winner is exported by the time that the user gave, counted from the call."""
+    return None if seconds is None else begun + seconds - min(END_SECONDS, seconds / 10)
 
 
 CHANGEABLE = (
