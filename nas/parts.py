@@ -153,6 +153,7 @@ def result_cache(parts: Parts) -> ResultCache | None:
         "seed": config.seed,
         "device": device_of(config),
         "code": [*_installed(), *(blake2b(Path(file).read_bytes()).hexdigest() for file in config.plugins)],
+        "latency": [any(part.metric == LATENCY for part in some) for some in (parts.objectives, parts.limits)],
         "machine": platform.node() if metrics & set(TIMES) else "",
     }
     return ResultCache(folder, context)

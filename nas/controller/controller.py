@@ -208,7 +208,8 @@ class Controller:
 
     def _answered(self, proposal: Proposal, metrics: Mapping[str, float], known: Known) -> Wait | None:
         """A trial whose result is known; None where it must be trained: a value is missing, or a winner's weights."""
-        found = [known.metrics.get(objective.metric, math.nan) for objective in self.ledger.objectives]
+        metrics = {**known.metrics, **metrics}
+        found = [metrics.get(objective.metric, math.nan) for objective in self.ledger.objectives]
         if not all(map(math.isfinite, found)):
             return None
         if known.weights is not None:
@@ -221,7 +222,7 @@ class Controller:
         trial = self.ledger.answer(
             proposal.architecture,
             source=proposal.source,
-            metrics={**known.metrics, **metrics},
+            metrics=metrics,
             curve=known.curve,
             values=found,
             seconds=known.seconds,

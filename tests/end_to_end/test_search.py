@@ -109,7 +109,7 @@ def test_only_the_best_checkpoints_are_kept(finished: nas.Run) -> None:
 
 def test_the_log_has_a_line_a_trial(finished: nas.Run) -> None:
     lines = (finished.folder / "trials.csv").read_text().splitlines()
-    assert lines[0].startswith("number,state,source,digest,seconds,reason,val_accuracy,edge01")
+    assert lines[0].startswith("number,state,source,digest,seconds,cached,reason,val_accuracy,edge01")
     assert [line.split(",")[3] for line in lines[1:]] == [trial.digest for trial in finished.trials]
 
 
