@@ -48,7 +48,7 @@ class Expectation:
         return self._aim.improvement(means, deviations)
 
     def shares(self) -> dict[str, float]:
-        """By name the share of each part in what the models go by, on average; empty with too few trials to fit."""
+        """By name the mean share of each part in what the models go by; empty with too few trials to fit them."""
         inputs = self._encoder.encode(self._history, self._trained)
         models = [GaussianProcess(inputs, target, self._trust) for target in self._aim.targets]
         if not all(model.fitted for model in models):
