@@ -8,7 +8,7 @@ NasError
 ├── CandidateError       one architecture cannot be built; the search goes on
 ├── TrainingError        one architecture cannot be trained; the search goes on
 ├── TaskError            a data set is not what it must be
-├── LedgerError          the record of a search cannot be read, or belongs to another
+├── LedgerError          the record of a search cannot be read or written, or belongs to another
 └── ExportError          an exported model is not equal to the trained one
 """
 
@@ -47,7 +47,7 @@ class TaskError(NasError):
 
 
 class LedgerError(NasError):
-    """The record of a search cannot be read, or belongs to another search."""
+    """The record of a search cannot be read or written, or belongs to another search."""
 
 
 class ExportError(NasError):

@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from nas.controller.controller import Controller
 from nas.controller.history import State
 from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job, ScoreJob
-from nas.errors import NasError
+from nas.errors import LedgerError, NasError
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import MESSAGE
 
@@ -106,6 +106,8 @@ class Bridge:
         self._awaited.discard(self._live.get(trial.trial_id, 0))
         if "broken" in message:
             raise NasError(f"worker {self._target!r} cannot be made: {message['broken']}")
+        if "unsafe" in message:
+            raise LedgerError(message["unsafe"])
         if "failed" in message:
             self.ended(trial, "failed", message["failed"])
             return

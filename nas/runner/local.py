@@ -6,6 +6,7 @@ from threading import Event
 
 from nas.controller.controller import Controller
 from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job, ScoreJob
+from nas.errors import LedgerError
 from nas.runner.signals import ending_in_order
 from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
@@ -45,6 +46,8 @@ def _run(controller: Controller, worker: Worker, job: Job, asked: Event) -> bool
     while True:
         try:
             metrics = next(epochs, None)
+        except LedgerError:  # a full disk: no fault of the trial
+            raise
         except Exception as error:
             controller.finish(job.number, "failed", explain(error))
             return True

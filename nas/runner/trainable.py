@@ -9,6 +9,7 @@ from typing import Any
 
 from ray.tune import Trainable
 
+from nas.errors import LedgerError
 from nas.runner.nodes import check_versions
 from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
@@ -49,6 +50,8 @@ class WorkerTrainable(Trainable):
             if self._epochs is None:
                 self._epochs = iter(self._worker.trial(self._job))
             metrics = next(self._epochs, None)
+        except LedgerError as error:  # a full disk: no fault of the trial
+            return _result({"unsafe": str(error)}, last=True)
         except Exception as error:
             self._epochs = None
             return _result({"failed": explain(error)}, last=True)

@@ -18,6 +18,7 @@ from nas.storage import File
 from nas.train import checkpoint
 from nas.train.augment import Augmentation
 from nas.train.data import Data
+from nas.train.keeper import Keeper
 from nas.train.recipe import Recipe
 from nas.train.target import Classes, Metrics, Target
 
@@ -41,12 +42,13 @@ def train(
 
     Resuming from `file` goes on as if never stopped, after yielding the last epoch in it once more: whoever was killed
     may not have heard of it. With `pieces` every batch is trained on in so many parts: less memory, and the same step
-    but for batch norm, which sees each part alone. Raises TrainingError when the loss is not finite, or `file` is of
-    another recipe or seed.
+    but for batch norm, which sees each part alone. Raises TrainingError when the loss is not finite, `file` is of
+    another recipe or seed, or another training has taken it over; LedgerError when it cannot be written.
     """
     device = data.device
     optimizer = make_optimizer(network, recipe)
     run = Run(network, optimizer, Randomness.seeded(seed), made_by={"seed": seed, "recipe": recipe.model_dump_json()})
+    keeper = Keeper(file) if file is not None else None
     if resume and file is not None and file.is_file():
         run.restore(checkpoint.load(file, device))
         yield run.metrics
@@ -82,8 +84,8 @@ def train(
         run.metrics = {"epoch": run.epoch, "epochs": recipe.epochs, "train_loss": train_loss}
         run.metrics |= {f"val_{name}": value for name, value in found.items()} | {"seconds": run.seconds}
         run.random.keep()
-        if file is not None:
-            checkpoint.save(run.state(), file)
+        if keeper is not None:
+            keeper.save(run.state())
         yield run.metrics
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.errors import LedgerError
+
 
 class Worker:
     """Trains nothing; the architecture's decision "act" says what happens. Its state is a file, as a checkpoint is.
@@ -63,6 +65,8 @@ class Worker:
 def misbehave(act: str, epoch: int, resumed: bool) -> None:
     if act == "raise" and epoch == 2:
         raise ValueError("shapes differ")
+    if act == "full" and epoch == 2:
+        raise LedgerError("cannot write last.pt: no space")
     if act == "memory":
         raise MemoryError("out of memory")
     if act == "die" and epoch == 2:

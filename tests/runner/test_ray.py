@@ -168,6 +168,13 @@ def test_a_worker_that_cannot_be_made_ends_the_search(search: Search) -> None:
     assert {trial.state for trial in controller.history.trials} == {"running"}
 
 
+def test_a_worker_that_cannot_save_ends_the_search_and_not_the_trial(search: Search) -> None:
+    controller, spec = search("full", config={"epochs": 3})
+    with pytest.raises(LedgerError, match=r"^cannot write last\.pt: no space$"):
+        run_ray(controller, spec, Resources(1))
+    assert [(trial.state, len(trial.curve)) for trial in controller.history.trials] == [("running", 1)]
+
+
 def test_errors_of_the_driver_come_out_as_they_are(search: Search) -> None:
     class Broken:
         def propose(self, history: History, rng: object) -> Architecture:

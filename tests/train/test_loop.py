@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -226,3 +227,25 @@ def test_batches_in_pieces_give_the_gradients_of_the_whole(kind: str, pieces: in
     (whole, wanted), (parted, got) = found
     assert parted.item() == pytest.approx(whole.item(), rel=1e-5)
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_who_took_a_training_over_is_alone_with_its_checkpoint(small: Build, parts: Parts, tmp_path: Path) -> None:
+    file, orphaned, heir = tmp_path / "0" / "last.pt", small(), small()
+    orphan = run(orphaned, parts, file=file)
+    next(orphan)
+    (file.parent / "last.1.tmp").write_bytes(b"half of one that was killed")
+    *_, last = run(heir, parts, file=file, resume=True)
+    assert last["epoch"] == 4
+    with pytest.raises(TrainingError, match="this trial has ended, or another worker has taken it over"):
+        next(orphan)
+    assert sorted(path.name for path in file.parent.iterdir()) == ["last.pt", "writer"]
+    assert list(run(small(), parts, file=file, resume=True)) == [last]
+
+
+def test_an_orphan_does_not_bring_back_a_folder_that_was_deleted(small: Build, parts: Parts, tmp_path: Path) -> None:
+    orphan = run(small(), parts, file=tmp_path / "0" / "last.pt")
+    next(orphan)
+    shutil.rmtree(tmp_path / "0")
+    with pytest.raises(TrainingError, match="this trial has ended"):
+        next(orphan)
+    assert not (tmp_path / "0").exists()
