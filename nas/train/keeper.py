@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from nas.errors import LedgerError, TrainingError
+from nas.storage import File, write
 from nas.train import checkpoint
 
 WRITER = "writer"
@@ -24,14 +25,15 @@ class Keeper:
     Look at the checkpoint after that: what an earlier worker writes until then is still in time.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file, self._writer, self._token = file, file.with_name(WRITER), uuid4().hex
+    def __init__(self, file: File) -> None:
+        self._file, self._writer, self._token = file, file.parent / WRITER, uuid4().hex.encode()
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._writer.write_text(self._token)
+            write(self._writer, self._token)
         except OSError as error:
             raise self._unwritable(error) from error
-        for leftover in file.parent.glob("*.tmp"):  # of writers that were killed; one that lives fails by that
+        for leftover in (
+            file.parent.glob("*.tmp") if isinstance(file, Path) else ()
+        ):  # of writers that were killed; one that lives fails by that
             with suppress(OSError):
                 leftover.unlink()
 
@@ -52,9 +54,9 @@ class Keeper:
 
     def _check(self) -> None:
         try:
-            holder = self._writer.read_text()
+            holder = self._writer.read_bytes()
         except FileNotFoundError:
-            holder = "nobody"
+            holder = b"nobody"
         if holder != self._token:
             raise TrainingError("this trial has ended, or another worker has taken it over")
 
