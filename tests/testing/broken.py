@@ -197,6 +197,13 @@ class Vandal:
         return history.space.sample(rng)
 
 
+class Boaster(Careful):
+    """Says that a part has more than all."""
+
+    def explain(self, history: History) -> dict[str, float]:
+        return {"chains": 1.5, "luck": 0.5}
+
+
 class Startled(Careful):
     def check(self, space: Space, objectives: object) -> None:
         raise ValueError("expected anything but this")
@@ -292,6 +299,7 @@ def nas_register(registry: Registrar) -> None:
         "proposals_are_in_the_space__careless": Careless,
         "proposals_are_in_the_space__elsewhere": Elsewhere,
         "leaves_the_history_alone__pops": Vandal,
+        "explains_itself_in_shares__boasts": Boaster,
         "refuses_in_a_sentence__startled": Startled,
         "refuses_in_a_sentence__choosy": Choosy,
     }.items():
