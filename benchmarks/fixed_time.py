@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bare import parts_of, train
 from rich.console import Console
 from rich.table import Table
 
@@ -35,7 +36,7 @@ CONFIG: dict[str, Any] = {
 
 
 class Trainer:
-    """A loop as people write it: no ledger, no checkpoints."""
+    """Trains random networks, one after the other."""
 
     def __init__(self, config: Mapping[str, Any], seed: int) -> None:
         import torch
@@ -48,39 +49,18 @@ class Trainer:
         torch.set_num_threads(1)
         self.setting, self.recipe = Setting.open(config), Recipe.parse(config["recipe"])
         self.space, self.rng = assemble(SearchConfig.parse({"space": SPACE})).space, random.Random(seed)
-        self.parts = [(torch.from_numpy(part.x[0]), torch.from_numpy(part.y)) for part in self.setting.parts]
+        self.parts = parts_of(self.setting)
 
     def train(self) -> float:
         """The validation accuracy of the next random network that can be built."""
-        import torch
-        from torch.nn import functional as F
-
         from nas.errors import CandidateError
 
-        (x, y), (x_val, y_val) = self.parts
         while True:
             try:
                 network = self.setting.blueprint(self.space.sample(self.rng)).build()
-                break
             except CandidateError:
                 continue
-        recipe, steps = self.recipe, -(-len(y) // self.recipe.batch_size)
-        optimizer = torch.optim.SGD(network.parameters(), recipe.lr, 0.9, weight_decay=5e-4, nesterov=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * steps)
-        found = 0.0
-        for _ in range(recipe.epochs):
-            network.train()
-            for chosen in torch.randperm(len(y)).split(recipe.batch_size):  # type: ignore[no-untyped-call]
-                loss = F.cross_entropy(network(x[chosen].float()), y[chosen], label_smoothing=recipe.label_smoothing)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
-                optimizer.step()
-                schedule.step()
-            network.eval()
-            with torch.no_grad():
-                found = (network(x_val.float()).argmax(1) == y_val).float().mean().item()
-        return found
+            return train(network, self.parts, self.recipe)
 
 
 def bare(until: float) -> int:

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bare import parts_of, train
 from rich.console import Console
 from rich.table import Table
 
@@ -106,32 +107,16 @@ def bare(architectures: Sequence[nas.Architecture], config: Mapping[str, Any]) -
 
 def _bare_process(waiting: Any, done: Any, config: dict[str, Any]) -> None:
     import torch
-    from torch.nn import functional as F
 
     from nas.train.recipe import Recipe
     from nas.train.worker import Setting
 
     torch.set_num_threads(config["threads"])
     setting, recipe = Setting.open(config), Recipe.parse(config["recipe"])
-    (x, y), (x_val, y_val) = ((torch.from_numpy(p.x[0]), torch.from_numpy(p.y)) for p in setting.parts)
-    size, steps = recipe.batch_size, -(-len(y) // recipe.batch_size)
+    parts = parts_of(setting)
     while (said := waiting.get()) is not None:
         torch.manual_seed(0)
-        network = setting.blueprint(nas.Architecture.from_dict(said)).build()
-        optimizer = torch.optim.SGD(network.parameters(), recipe.lr, 0.9, weight_decay=5e-4, nesterov=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * steps)
-        for _ in range(recipe.epochs):
-            network.train()
-            for chosen in torch.randperm(len(y)).split(size):  # type: ignore[no-untyped-call]
-                loss = F.cross_entropy(network(x[chosen].float()), y[chosen], label_smoothing=recipe.label_smoothing)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
-                optimizer.step()
-                schedule.step()
-            network.eval()
-            with torch.no_grad():
-                (network(x_val.float()).argmax(1) == y_val).float().mean().item()
+        train(setting.blueprint(nas.Architecture.from_dict(said)).build(), parts, recipe)
         done.put(time.perf_counter())
 
 
