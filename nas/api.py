@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 import random
 import time as clock
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +19,10 @@ from nas.controller.history import History, Trial, explained
 from nas.controller.limits import check_meetable, parse_limit
 from nas.errors import ConfigError, LedgerError, NasError
 from nas.parts import (
-    LATENCY,
     Parts,
     absolute,
     assemble,
     check_start,
-    device_of,
-    make_scheduler,
     missing_value,
     result_cache,
     searched_space,
@@ -35,17 +30,17 @@ from nas.parts import (
 from nas.plugin.build import build_space, build_strategy
 from nas.plugin.manager import create_manager
 from nas.plugin.registry import parse_spec
+from nas.record import make_record, read_record, stored_config, stored_info
+from nas.running import check_resources, running, worker_config, worker_spec
 from nas.space.architecture import Architecture
-from nas.space.ports import Port, TaskInfo
 from nas.storage import check_writable, is_url, open_place, shown
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nas.controller.controller import Controller, Watcher
+    from nas.controller.controller import Watcher
     from nas.controller.job import Done
     from nas.controller.ledger import Ledger
-    from nas.runner.spec import Resources, WorkerSpec
 
 BEST = "best"
 """The folder of a run that holds its exported winner."""
@@ -114,7 +109,7 @@ class Run:
         from nas.train.winner import load_trained
 
         config = self.config
-        return load_trained(_worker_config(self.folder, config), _winner(self).architecture, _winner(self).number)
+        return load_trained(worker_config(self.folder, config), _winner(self).architecture, _winner(self).number)
 
 
 def search(
@@ -136,7 +131,7 @@ def search(
     begun = clock.monotonic()
     parts = assemble(absolute(SearchConfig.parse({"space": space, "task": task, **options})))
     check_start(parts)
-    _check_address(parts.config)
+    check_resources(parts.config)
     if parts.limits:
         check_meetable(parts.space, parts.limits, parts.measure, random.Random(parts.config.seed))
     folder = Path(out) if out is not None else default_folder(parts.config)
@@ -148,7 +143,7 @@ def search(
         check_writable(storage)
         check_unused(storage)
     with Ledger.create(folder, parts.space, parts.objectives) as ledger:
-        write_json(folder / "config.json", _record(parts))
+        write_json(folder / "config.json", make_record(parts))
         return _drive(folder, parts, ledger, watcher, _deadline(begun, parts.config.time))
 
 
@@ -172,11 +167,11 @@ def resume(
     """
     begun = clock.monotonic()
     folder = _fetched(str(folder), out)
-    record = _read_config(folder)
-    config = _changed(_stored(record), time, changes)
+    record = read_record(folder)
+    config = _changed(stored_config(record), time, changes)
     parts = assemble(config)
     check_start(parts)
-    _check_address(parts.config)
+    check_resources(parts.config)
     if parts.task.fingerprint != record["fingerprint"]:
         raise LedgerError(
             f"the data of task {config.task!r} are not those that {folder} was started with; restore them"
@@ -205,12 +200,12 @@ def resume(
 def load_run(folder: str | Path) -> Run:
     """The run in `folder` as it is now, also while its search goes on; raises LedgerError when there is none."""
     folder = Path(folder)
-    record = _read_config(folder)
-    config = _stored(record)
+    record = read_record(folder)
+    config = stored_config(record)
     from nas.controller.ledger import Ledger
 
     space = searched_space(
-        build_space(create_manager(config.plugins).registry, config.space, _stored_info(record)), config
+        build_space(create_manager(config.plugins).registry, config.space, stored_info(record)), config
     )
     history = Ledger.read(folder, space, budget=config.budget)
     return Run(folder, config, replace(history, limits=tuple(map(parse_limit, config.limits))))
@@ -259,7 +254,7 @@ def _drive(
 
     cache, place = result_cache(parts), open_place(config.storage or folder)
     with stack:
-        with _runner(parts) as run_trials:
+        with running(parts) as run_trials:
             controller = Controller(
                 ledger=ledger,
                 strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
@@ -276,7 +271,7 @@ def _drive(
                 watcher=watch,
             )
             controller.begin()
-            done = run_trials(controller, _worker(folder, parts))
+            done = run_trials(controller, worker_spec(folder, parts))
         run = Run(folder, config, controller.history, _with_cut(done, controller.history))
         if cache is not None:
             cache.keep([(trial, checkpoint_file(place, trial.number)) for trial in best_trials(run.history)])
@@ -314,69 +309,6 @@ def _with_cut(done: Done, history: History) -> str:
     return f"{done.reason}; cut: {cut}; they go on when the search is resumed"
 
 
-@contextmanager
-def _runner(parts: Parts) -> Iterator[Callable[[Controller, WorkerSpec], Done]]:
-    """What runs the trials; Ray starts at once, while the caller loads torch and gets the controller ready."""
-    config = parts.config
-    if config.runner == "local":
-        from nas.runner.local import run_local
-
-        yield run_local
-        return
-    from nas.runner.cluster import starting
-
-    resources = _resources(config)
-    with starting(resources) as cluster:
-        from nas.runner.ray_runner import run_ray
-
-        def run(controller: Controller, spec: WorkerSpec) -> Done:
-            return run_ray(controller, spec, resources, scheduler=make_scheduler(parts), cluster=cluster())
-
-        yield run
-
-
-def _resources(config: SearchConfig) -> Resources:
-    from nas.runner.spec import Resources
-
-    return Resources(
-        config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address, config.runtime_env
-    )
-
-
-def _worker(folder: Path, parts: Parts) -> WorkerSpec:
-    from nas.plugin.shipping import plugin_sources
-    from nas.runner.spec import WorkerSpec
-    from nas.train.resolve import files_of
-
-    wanted = any(objective.metric == LATENCY for objective in parts.objectives)
-    known = any(limit.metric == LATENCY for limit in parts.limits)
-    config = {**_worker_config(folder, parts.config), "latency": wanted and not known}
-    if parts.config.address is None:
-        return WorkerSpec(config=config)
-    from nas.runner.nodes import versions
-
-    config |= {"sources": plugin_sources(parts.manager), "versions": versions()}
-    sent = str(parts.config.runtime_env.get("working_dir", ""))  # where workers are, wherever it lies on their machine
-    config["task"] = config["task"].replace(f"{sent}/", "") if sent else config["task"]
-    return WorkerSpec(
-        config=config, files=(*files_of(config["task"]), *files_of(str(config["recipe"].get("init", ""))))
-    )
-
-
-def _worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
-    """What a worker is told: JSON, for it travels between processes."""
-    return {
-        "plugins": list(config.plugins),
-        "task": config.task,
-        "recipe": config.recipe,
-        "seed": config.seed,
-        "run": str(folder.resolve()),
-        "storage": config.storage or str(folder.resolve()),
-        "threads": max(1, int(config.cpus_per_trial)),
-        "device": device_of(config),
-    }
-
-
 def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:
     """Loads the winner, judges it on the test part, and hands it to the exporter."""
     entry = parts.manager.registry.get("exporter", exporter)
@@ -386,7 +318,7 @@ def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:
     from nas.train.winner import evaluate_test, load_weights, trained_blueprint
 
     best = _winner(run)
-    config = _worker_config(run.folder, run.config)
+    config = worker_config(run.folder, run.config)
     made = best.architecture.network
     plan = trained_blueprint(config, made)
     network = load_weights(plan, config["storage"], best.number)
@@ -418,14 +350,6 @@ CHANGEABLE = (
 """What may be another when a search goes on."""
 
 
-def _check_address(config: SearchConfig) -> None:
-    """Raises ConfigError when nobody answers at the cluster's address."""
-    if config.address is not None and config.runner == "ray":
-        from nas.runner.cluster import check_address
-
-        check_address(config.address)
-
-
 def _changed(config: SearchConfig, time: float | str | None, changes: Mapping[str, Any]) -> SearchConfig:
     for name in changes:
         if name not in CHANGEABLE:
@@ -435,42 +359,3 @@ def _changed(config: SearchConfig, time: float | str | None, changes: Mapping[st
     seconds = parse_duration(time) if isinstance(time, str) else time
     later = {"time": seconds} if seconds is not None else {}
     return SearchConfig.parse(config.model_dump() | dict(changes) | later)
-
-
-def _record(parts: Parts) -> dict[str, Any]:
-    """What config.json holds: the options, and what is needed to read the run without its data."""
-    info = parts.task.info
-    return {
-        "config": parts.config.model_dump(mode="json"),
-        "fingerprint": parts.task.fingerprint,
-        "task": {
-            "name": info.name,
-            "inputs": [[port.kind, list(port.shape)] for port in info.inputs],
-            "outputs": info.outputs,
-            "target": info.target,
-            "vocabulary": info.vocabulary,
-        },
-        "versions": {name: version(name) for name in ("graphnas", "torch", "ray", "optuna")},
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-    }
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    except FileNotFoundError:
-        raise LedgerError(f"{folder} holds no search (there is no config.json in it)") from None
-    except ValueError as error:
-        raise LedgerError(f"{folder / 'config.json'} is damaged: {error}") from error
-    return found
-
-
-def _stored(record: Mapping[str, Any]) -> SearchConfig:
-    return SearchConfig.parse(record["config"])
-
-
-def _stored_info(record: Mapping[str, Any]) -> TaskInfo:
-    task = record["task"]
-    ports = tuple(Port(kind, tuple(shape)) for kind, shape in task["inputs"])
-    return TaskInfo(task["name"], ports, task["outputs"], task["target"], task["vocabulary"])

@@ -85,6 +85,12 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def check_machine(resources: Resources) -> None:
+    """Raises ConfigError when this machine has fewer cores than asked for; a Ray that runs already counts its own."""
+    if not ray.is_initialized():
+        resources.slots(cores(), math.inf)
+
+
 class Cluster:
     """Ray for one search: its own on this machine, a running one at an address, or the one this process has.
 
@@ -96,8 +102,8 @@ class Cluster:
         self.owned = not ray.is_initialized()
         self.session: str | None = None
         self._resources, self._log_to_driver = resources, log_to_driver
-        if resources.address is None and self.owned:
-            resources.slots(cores(), math.inf)
+        if resources.address is None:
+            check_machine(resources)
         if self.owned:
             self._start(resources, log_to_driver)
         elif resources.runtime_env:

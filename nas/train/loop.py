@@ -45,23 +45,22 @@ def train(
     but for batch norm, which sees each part alone. Raises TrainingError when the loss is not finite, `file` is of
     another recipe or seed, or another training has taken it over; LedgerError when it cannot be written.
     """
-    device = data.device
     optimizer = make_optimizer(network, recipe)
     run = Run(network, optimizer, Randomness.seeded(seed), made_by={"seed": seed, "recipe": recipe.model_dump_json()})
     keeper = Keeper(file) if file is not None else None
     if resume and file is not None and file.is_file():
-        run.restore(checkpoint.load(file, device))
+        run.restore(checkpoint.load(file, data.device))
         yield run.metrics
 
     steps = data.steps(recipe.batch_size)
     rate = cosine_with_warmup(recipe.epochs * steps, round(recipe.warmup_epochs * steps))
-    autocast = precision(recipe, device)
+    autocast = precision(recipe, data.device)
 
     while run.epoch < recipe.epochs:
         started = time.perf_counter()
         run.random.use()
         network.train()
-        total = torch.zeros((), device=device)
+        total = torch.zeros((), device=data.device)
         count: int | Tensor = 0
         batches = data.shuffled(recipe.batch_size, run.random.order, run.random.draws, augment)
         for step, (x, y) in enumerate(batches, start=run.epoch * steps):
@@ -74,7 +73,6 @@ def train(
             optimizer.step()
             total += loss * target.count(y)
             count = count + target.count(y)
-
         run.epoch += 1
         train_loss = total.item() / float(count)
         if not math.isfinite(train_loss):

@@ -1,0 +1,92 @@
+"""Who runs the trials of a search, and what its workers are told; Ray and torch only where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.config import SearchConfig
+from nas.parts import LATENCY, Parts, device_of, make_scheduler
+
+if TYPE_CHECKING:
+    from nas.controller.controller import Controller
+    from nas.controller.job import Done
+    from nas.runner.spec import Resources, WorkerSpec
+
+
+def check_resources(config: SearchConfig) -> None:
+    """Raises ConfigError when nobody answers at the cluster's address, or this machine has fewer cores than asked."""
+    if config.runner != "ray":
+        return
+    from nas.runner.cluster import check_address, check_machine
+
+    if config.address is None:
+        check_machine(_resources(config))
+    else:
+        check_address(config.address)
+
+
+@contextmanager
+def running(parts: Parts) -> Iterator[Callable[[Controller, WorkerSpec], Done]]:
+    """What runs the trials; Ray starts at once, while the caller loads torch and gets the controller ready."""
+    config = parts.config
+    if config.runner == "local":
+        from nas.runner.local import run_local
+
+        yield run_local
+        return
+    from nas.runner.cluster import starting
+
+    resources = _resources(config)
+    with starting(resources) as cluster:
+        from nas.runner.ray_runner import run_ray
+
+        def run(controller: Controller, spec: WorkerSpec) -> Done:
+            return run_ray(controller, spec, resources, scheduler=make_scheduler(parts), cluster=cluster())
+
+        yield run
+
+
+def _resources(config: SearchConfig) -> Resources:
+    from nas.runner.spec import Resources
+
+    return Resources(
+        config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address, config.runtime_env
+    )
+
+
+def worker_spec(folder: Path, parts: Parts) -> WorkerSpec:
+    """The workers of a search, and what every node must have for them."""
+    from nas.plugin.shipping import plugin_sources
+    from nas.runner.spec import WorkerSpec
+    from nas.train.resolve import files_of
+
+    wanted = any(objective.metric == LATENCY for objective in parts.objectives)
+    known = any(limit.metric == LATENCY for limit in parts.limits)
+    config = {**worker_config(folder, parts.config), "latency": wanted and not known}
+    if parts.config.address is None:
+        return WorkerSpec(config=config)
+    from nas.runner.nodes import versions
+
+    config |= {"sources": plugin_sources(parts.manager), "versions": versions()}
+    sent = str(parts.config.runtime_env.get("working_dir", ""))  # where workers are, wherever it lies on their machine
+    config["task"] = config["task"].replace(f"{sent}/", "") if sent else config["task"]
+    return WorkerSpec(
+        config=config, files=(*files_of(config["task"]), *files_of(str(config["recipe"].get("init", ""))))
+    )
+
+
+def worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
+    """What a worker is told: JSON, for it travels between processes."""
+    return {
+        "plugins": list(config.plugins),
+        "task": config.task,
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "run": str(folder.resolve()),
+        "storage": config.storage or str(folder.resolve()),
+        "threads": max(1, int(config.cpus_per_trial)),
+        "device": device_of(config),
+    }
