@@ -30,10 +30,10 @@ class Known:
         self.inner: dict[str, Plan] = {}
         self.shapes: dict[str, Port] = {}
         self._parts: dict[tuple[Graph, Ports], tuple[Part, Plan]] = {}
-        self._targets: dict[str, tuple[type[nn.Module], str]] = {}
+        self._targets: dict[str, tuple[type[nn.Module], str, bool]] = {}
 
-    def cls(self, block: str, path: str) -> tuple[type[nn.Module], str]:
-        """The class of a block and the name it has in the source."""
+    def cls(self, block: str, path: str) -> tuple[type[nn.Module], str, bool]:
+        """The class of a block, the name it has in the source, and whether it shares weights of another block."""
         if block not in self._targets:
             cls = self.registry.get("block", block).load()
             if not isinstance(cls, type) or not issubclass(cls, nn.Module):
@@ -42,7 +42,7 @@ class Known:
             if name is None:
                 name = self._unused(cls.__name__)
                 self.classes[name] = cls
-            self._targets[block] = (cls, name)
+            self._targets[block] = (cls, name, ties(cls))
         return self._targets[block]
 
     def part(self, graph: Graph, ports: Ports, path: str) -> Part:
@@ -94,7 +94,7 @@ class Settling:
     def plan(self, flat: Flat, graph: Graph) -> Plan:
         """All of `flat` settled; `graph` tells the shapes of inputs that simplification found to be zero."""
         self.settle(flat, graph)
-        output = self.added(flat.output, self.at("the output", ": "))
+        output = self.added(flat.output, "the output", ": ")
         return Plan(flat.inputs, self.inputs, tuple(self.steps), flat.output, output)
 
     def settle(self, flat: Flat, graph: Graph) -> None:
@@ -107,7 +107,7 @@ class Settling:
 
     def _settle(self, term: Term, incoming: Ports) -> None:
         path = self.at(term.path)
-        cls, name = self.known.cls(term.block.name, path)
+        cls, name, tying = self.known.cls(term.block.name, path)
         settled = settle(
             term.block,
             cls,
@@ -115,7 +115,7 @@ class Settling:
             path,
             graph=self.inputs,
             graphs=self._graphs(term, cls, incoming),
-            tied_to=self._tied_to(term) if ties(cls) else None,
+            tied_to=self._tied_to(term) if tying else None,
         )
         self._attributes.add(submodule := attribute(term.path, self._attributes))
         self.steps.append(Step(term.path, submodule, name, settled.arguments, term.ports, incoming, settled.output))
@@ -150,22 +150,25 @@ class Settling:
 
     def _incoming(self, term: Term, zeros: Sequence[Port]) -> Ports:
         """The port of each input of a term."""
-        ports, path = self.ports, term.path
+        ports = self.ports
         return tuple(
-            ports[value[0]] if len(value) == 1 else self.added(value, self.at(path)) if value else zeros[number]
-            for number, value in enumerate(term.ports)
+            [
+                ports[value[0]] if len(value) == 1 else self.added(value, term.path) if value else zeros[number]
+                for number, value in enumerate(term.ports)
+            ]
         )
 
-    def added(self, value: Value, path: str) -> Port:
-        """The port of a sum; raises CandidateError when its terms have different shapes."""
+    def added(self, value: Value, place: str, between: str = "/") -> Port:
+        """The port of a sum at a place in the graph; raises CandidateError when its terms have different shapes."""
         if not value:
-            raise CandidateError(f"{path} is zero whatever comes in")
-        first = self.ports[value[0]]
+            raise CandidateError(f"{self.at(place, between)} is zero whatever comes in")
+        ports = self.ports
+        first = ports[value[0]]
         for i in value[1:]:
-            if self.ports[i] != first:
+            if ports[i] is not first and ports[i] != first:
                 raise CandidateError(
-                    f"{path} adds values of one shape, got {first} from {self.paths[value[0]]} "
-                    f"and {self.ports[i]} from {self.paths[i]}"
+                    f"{self.at(place, between)} adds values of one shape, got {first} from {self.paths[value[0]]} "
+                    f"and {ports[i]} from {self.paths[i]}"
                 )
         return first
 

@@ -214,11 +214,12 @@ _constructors: WeakKeyDictionary[type[nn.Module], Mapping[str, object]] = WeakKe
 
 def _constructor(cls: type[nn.Module]) -> Mapping[str, object]:
     """The names that the constructor takes, with their defaults."""
-    if cls not in _constructors:
+    found = _constructors.get(cls)
+    if found is None:
         by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         parameters = list(inspect.signature(cls).parameters.values())
-        _constructors[cls] = {p.name: p.default for p in parameters if p.kind in by_name}
-    return _constructors[cls]
+        found = _constructors[cls] = {p.name: p.default for p in parameters if p.kind in by_name}
+    return found
 
 
 def _axis(kinds: tuple[str, ...], axis: int, name: str) -> Callable[[_Place], object]:

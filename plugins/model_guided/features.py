@@ -48,7 +48,9 @@ class Encoder:
         scores, score_names = _ranked([history.scores.get(a.digest, {}) for a in architectures])
         lines = [*(f"{name} (cost)" for name in cost_names), *(f"{name} (score)" for name in score_names)]
         names = ("chains", "decisions", *lines)
-        return Inputs((_scaled(counts), _scaled(decided)), np.concatenate([costs, scores], axis=1), names)
+        sizes = (_size(counts), _size(decided))
+        groups = tuple(matrix / size for matrix, size in zip((counts, decided), sizes, strict=True))
+        return Inputs(groups, np.concatenate([costs, scores], axis=1), names, sizes)
 
     def _chains(self, architecture: Architecture) -> Row:
         found = self._known.get(architecture.digest)
@@ -101,7 +103,8 @@ def _matrix(rows: Sequence[Row]) -> Sparse:
     return csr_array((np.concatenate([row[1] for row in rows]), column[number], ends), (len(rows), len(first)))
 
 
-def _scaled(matrix: Sparse) -> Sparse:
+def _size(matrix: Sparse) -> float:
+    """The root of the mean squared distance of the rows from their mean; 1 where all are alike."""
     centre = matrix.mean(axis=0)
     size = math.sqrt(max((matrix**2).sum() / matrix.shape[0] - centre @ centre, 0.0))
-    return matrix / size if size > SMALLEST else matrix
+    return size if size > SMALLEST else 1.0

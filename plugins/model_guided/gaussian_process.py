@@ -36,15 +36,20 @@ JITTER = 1e-6
 class Inputs:
     """Some architectures as the model sees them: a sparse matrix (N, D) a group, and a matrix (N, L) of lines.
 
-    `names` has what each group and then each line is called, where somebody wants to know.
+    `names` has what each group and then each line is called, where somebody wants to know. `sizes` has what each group
+    was divided by to be scaled. `apart`, where it is known, has each group's squared distances (N, N).
     """
 
     groups: tuple[Sparse, ...]
     lines: Array
     names: tuple[str, ...] = ()
+    sizes: tuple[float, ...] = ()
+    apart: tuple[Array, ...] | None = None
 
-    def __getitem__(self, rows: slice | Sequence[int]) -> Inputs:
-        return Inputs(tuple(group[rows] for group in self.groups), self.lines[rows], self.names)
+    def __getitem__(self, rows: slice) -> Inputs:
+        apart = None if self.apart is None else tuple(known[rows, rows] for known in self.apart)
+        groups = tuple(group[rows] for group in self.groups)
+        return Inputs(groups, self.lines[rows], self.names, self.sizes, apart)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -100,7 +105,7 @@ def _fitted(prior: Array, inputs: Inputs, targets: Array, trust: Array) -> Array
     """The weights with the highest posterior; those of the prior where there is too little to fit them to."""
     if len(targets) < len(prior):
         return prior
-    distances = [squared(group, group) for group in inputs.groups]
+    distances = distances_of(inputs, inputs)
     products = [np.outer(line, line) for line in inputs.lines.T]
 
     def loss(weights: Array) -> tuple[float, Array]:
@@ -139,7 +144,7 @@ def _noise(weights: Array, trust: Array) -> Array:
 
 
 def _kernel(one: Inputs, other: Inputs, weights: Array) -> Array:
-    distances = [squared(a, b) for a, b in zip(one.groups, other.groups, strict=True)]
+    distances = distances_of(one, other)
     products = [np.outer(a, b) for a, b in zip(one.lines.T, other.lines.T, strict=True)]
     return _sum(distances, products, weights)
 
@@ -153,6 +158,13 @@ def _sum(distances: Sequence[Array], products: Sequence[Array], weights: Array) 
     for product, weight in zip(products, weights[groups:-1], strict=True):
         total = total + np.exp(weight) * product
     return total
+
+
+def distances_of(one: Inputs, other: Inputs) -> tuple[Array, ...]:
+    """The squared distances (N, M) of each group; among the same ones they may be known."""
+    if one is other and one.apart is not None:
+        return one.apart
+    return tuple(squared(a, b) for a, b in zip(one.groups, other.groups, strict=True))
 
 
 def squared(one: Sparse, other: Sparse) -> Array:
