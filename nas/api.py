@@ -345,7 +345,7 @@ def _deadline(begun: float, seconds: float | None) -> float | None:
 
 CHANGEABLE = (
     "strategy", "objectives", "scheduler", "cache", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial",
-    "address", "runtime_env",
+    "processes_per_trial", "address", "runtime_env",
 )  # fmt: skip
 """What may be another when a search goes on."""
 

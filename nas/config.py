@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from nas.errors import ConfigError, UnknownNameError
 
@@ -22,8 +22,10 @@ class SearchConfig(BaseModel):
     """Everything that defines a search; stored as ``config.json`` in its folder.
 
     `time` is in seconds or written ``1h30m``; `trials` and `time` bound the search together, 20 trials when
-    neither is given. `concurrency` None uses every core: cores / cpus_per_trial. Without `objectives` it is what the
-    task is usually judged by; `limits` such as ``params<=1e6`` hold for every candidate that is trained;
+    neither is given. `concurrency` None uses every core: cores / cpus_per_trial. `processes_per_trial` train each trial
+    together, by default one for each whole GPU of a trial, and `cpus_per_trial` is by default a core for each.
+    Without `objectives` it is what the task is usually judged by; `limits` such as ``params<=1e6`` hold
+    for every candidate that is trained;
     `cache` says whether networks that an earlier search trained alike are answered, and in which folder they are kept,
     true is the user's cache folder;
     `proxies` are zero-cost scores that a strategy may use where they are cheap. The stored `recipe` is whole: it has
@@ -51,8 +53,9 @@ class SearchConfig(BaseModel):
     search_recipe: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     runner: Literal["ray", "local"] = "ray"
     concurrency: int | None = Field(default=None, ge=1)
-    cpus_per_trial: float = Field(default=1, gt=0)
     gpus_per_trial: float = Field(default=0, ge=0)
+    processes_per_trial: int | None = Field(default=None, ge=1)
+    cpus_per_trial: float | None = Field(default=None, gt=0)
     address: str | None = None
     runtime_env: dict[str, Any] = Field(default_factory=dict)
     storage: str | None = None
@@ -92,6 +95,29 @@ class SearchConfig(BaseModel):
     def _environment(cls, value: object) -> object:
         return read_runtime_env(value) if isinstance(value, str) else value
 
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_or_part(cls, value: float) -> float:
+        if value > 1 and not value.is_integer():
+            raise ValueError("expected a part of one GPU or a whole number")
+        return value
+
+    @field_validator("processes_per_trial")
+    @classmethod
+    def _a_gpu_each(cls, value: int | None, info: ValidationInfo) -> int | None:
+        gpus = info.data.get("gpus_per_trial", 0)
+        if value is not None and gpus and value != max(1, gpus):
+            raise ValueError(f"expected a GPU for each process of a trial, gpus_per_trial is {gpus:g}")
+        return value
+
+    @field_validator("cpus_per_trial")
+    @classmethod
+    def _a_core_each(cls, value: float | None, info: ValidationInfo) -> float | None:
+        processes = info.data.get("processes_per_trial") or int(info.data.get("gpus_per_trial", 0))
+        if value is not None and processes > 1 and value < processes:
+            raise ValueError(f"expected a core for each of the {processes} processes of a trial")
+        return value
+
     @field_validator("storage")
     @classmethod
     def _absolute_storage(cls, value: str | None) -> str | None:
@@ -124,7 +150,22 @@ class SearchConfig(BaseModel):
     @property
     def slots(self) -> int:
         """How many trials run at a time."""
-        return self.concurrency or max(1, int(_cores() / self.cpus_per_trial))
+        return self.concurrency or max(1, int(_cores() / self.cpus))
+
+    @property
+    def processes(self) -> int:
+        """How many train a trial together."""
+        return self.processes_per_trial or max(1, int(self.gpus_per_trial))
+
+    @property
+    def cpus(self) -> float:
+        """Cores of each trial."""
+        return self.cpus_per_trial or self.processes
+
+    @property
+    def threads(self) -> int:
+        """Threads of each process of a trial."""
+        return max(1, int(self.cpus / self.processes))
 
 
 def _cores() -> int:
@@ -135,7 +176,9 @@ def first_problem(error: ValidationError) -> str:
     """The first complaint of pydantic as one sentence."""
     problem = error.errors()[0]
     where = ".".join(map(str, problem["loc"])) or "the options"
-    return f"option {where!r}: {problem['msg'].lower()}, got {problem['input']!r}"
+    ours = problem["type"] == "value_error"
+    text = str(problem["ctx"]["error"]) if ours else problem["msg"].lower()
+    return f"option {where!r}: {text}, got {problem['input']!r}"
 
 
 def parse_duration(text: str) -> float:

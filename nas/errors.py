@@ -7,6 +7,7 @@ NasError
 ├── SpaceError           a search space or a graph is ill-formed
 ├── CandidateError       one architecture cannot be built; the search goes on
 ├── TrainingError        one architecture cannot be trained; the search goes on
+├── LostProcessError     one of the processes that train a trial has died; the trial goes on from its last epoch
 ├── TaskError            a data set is not what it must be
 ├── LedgerError          the record of a search cannot be read or written, or belongs to another
 └── ExportError          an exported model is not equal to the trained one
@@ -40,6 +41,10 @@ class CandidateError(NasError):
 
 class TrainingError(NasError):
     """One candidate cannot be trained: its loss is not finite, or memory runs out; others may."""
+
+
+class LostProcessError(NasError):
+    """One of the processes that train a trial together has died; the trial can go on from its last epoch."""
 
 
 class TaskError(NasError):

@@ -48,8 +48,7 @@ class Parts:
         from nas.model.measure import Measuring
 
         latency = any(limit.metric == LATENCY for limit in self.limits)
-        threads = max(1, int(self.config.cpus_per_trial))
-        return Measuring(self.task.info, self.manager.registry, latency=latency, threads=threads)
+        return Measuring(self.task.info, self.manager.registry, latency=latency, threads=self.config.threads)
 
 
 def assemble(config: SearchConfig) -> Parts:
@@ -97,6 +96,13 @@ def check_start(parts: Parts) -> None:
         raise ConfigError(f"expected runner 'ray' for scheduler {parts.config.scheduler!r}, got 'local'; drop one")
     make_scheduler(parts)
     check_strategy(build_strategy(parts.manager.registry, parts.config.strategy), parts.space, parts.objectives)
+    processes = parts.config.processes
+    sizes = (parts.config.recipe["batch_size"], *parts.config.search_recipe.get("batch_size", ()))
+    if min(sizes) < 2 * processes:  # of which batch norm needs two
+        raise ConfigError(
+            f"training option 'batch_size': expected {2 * processes} at least for {processes} processes of a "
+            f"trial, got {min(sizes)}"
+        )
     check_weights(Recipe.parse(parts.config.recipe), parts.task)
 
 
@@ -156,6 +162,7 @@ def result_cache(parts: Parts) -> ResultCache | None:
         "latency": [any(part.metric == LATENCY for part in some) for some in (parts.objectives, parts.limits)],
         "machine": platform.node() if metrics & set(TIMES) else "",
     }
+    context |= {"processes": config.processes} if config.processes > 1 else {}
     return ResultCache(folder, context)
 
 
@@ -166,8 +173,7 @@ def missing_value(parts: Parts) -> Callable[[Trial, Objective], float]:
     """
     from nas.model.measure import Measuring
 
-    threads = max(1, int(parts.config.cpus_per_trial))
-    measure = Measuring(parts.task.info, parts.manager.registry, latency=True, threads=threads)
+    measure = Measuring(parts.task.info, parts.manager.registry, latency=True, threads=parts.config.threads)
 
     def find(trial: Trial, objective: Objective) -> float:
         if objective.metric == LATENCY and not parts.config.gpus_per_trial:

@@ -53,7 +53,7 @@ def _resources(config: SearchConfig) -> Resources:
     from nas.runner.spec import Resources
 
     return Resources(
-        config.concurrency, config.cpus_per_trial, config.gpus_per_trial, config.address, config.runtime_env
+        config.concurrency, config.cpus, config.gpus_per_trial, config.address, config.runtime_env, config.processes
     )
 
 
@@ -87,6 +87,7 @@ def worker_config(folder: Path, config: SearchConfig) -> dict[str, Any]:
         "seed": config.seed,
         "run": str(folder.resolve()),
         "storage": config.storage or str(folder.resolve()),
-        "threads": max(1, int(config.cpus_per_trial)),
+        "threads": config.threads,
+        "processes": config.processes,
         "device": device_of(config),
     }

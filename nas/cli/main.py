@@ -101,8 +101,11 @@ _RUN_OPTIONS = [
         "--runner", type=click.Choice(["ray", "local"]), help="Ray Tune, or this process for debugging [ray]."
     ),
     click.option("--concurrency", type=int, help="Trials at a time [all cores]."),
-    click.option("--cpus-per-trial", type=float, help="CPU cores for each trial [1]."),
+    click.option("--cpus-per-trial", type=float, help="CPU cores for each trial [one a process]."),
     click.option("--gpus-per-trial", type=float, help="GPUs, or a part of one, for each trial [0]."),
+    click.option(
+        "--processes-per-trial", type=int, help="Processes that train each trial together [one a whole GPU, or 1]."
+    ),
     click.option("--cache", metavar="FOLDER", help="Where results of all searches are kept [the user's cache folder]."),
     click.option("--no-cache", is_flag=True, help="Train also what an earlier search has trained alike."),
     click.option(

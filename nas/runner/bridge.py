@@ -108,6 +108,9 @@ class Bridge:
             raise NasError(f"worker {self._target!r} cannot be made: {message['broken']}")
         if "unsafe" in message:
             raise LedgerError(message["unsafe"])
+        if "lost" in message:
+            self.lost(trial, message["lost"])
+            return
         if "failed" in message:
             self.ended(trial, "failed", message["failed"])
             return
@@ -130,7 +133,7 @@ class Bridge:
             self.controller.finish(number, state, reason)
 
     def lost(self, trial: TuneTrial, reason: str) -> None:
-        """A trial's worker has died; scores are not asked for again."""
+        """A trial's worker, or a process beside it, has died; scores are not asked for again."""
         self._actors.pop(trial.trial_id, None)
         number = self._live.pop(trial.trial_id, None)
         if number is None:

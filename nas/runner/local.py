@@ -6,7 +6,7 @@ from threading import Event
 
 from nas.controller.controller import Controller
 from nas.controller.job import INTERRUPTED, TIME_UP, Done, Job, ScoreJob
-from nas.errors import LedgerError
+from nas.errors import LedgerError, LostProcessError
 from nas.runner.signals import ending_in_order
 from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
@@ -48,6 +48,9 @@ def _run(controller: Controller, worker: Worker, job: Job, asked: Event) -> bool
             metrics = next(epochs, None)
         except LedgerError:  # a full disk: no fault of the trial
             raise
+        except LostProcessError as error:
+            controller.lost(job.number, str(error))
+            return True
         except Exception as error:
             controller.finish(job.number, "failed", explain(error))
             return True

@@ -56,7 +56,8 @@ class WorkerSpec:
 class Resources:
     """How many trials run at a time and what each gets; `address` is a Ray cluster's, None for this machine.
 
-    `concurrency` None is as many as the cores allow; `runtime_env` is what Ray shall make of its workers' surroundings.
+    `concurrency` None is as many as the cores allow; `runtime_env` is what Ray shall make of its workers' surroundings;
+    `processes` train a trial together and have its CPUs and GPUs in equal parts.
     """
 
     concurrency: int | None = None
@@ -64,11 +65,12 @@ class Resources:
     gpus_per_trial: float = 0.0
     address: str | None = None
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
+    processes: int = 1
 
     @property
     def threads(self) -> int:
-        """Threads that one trial may use, so that trials side by side don't fight for cores."""
-        return max(1, int(self.cpus_per_trial))
+        """Threads that a process of a trial may use, so that those side by side don't fight for cores."""
+        return max(1, int(self.cpus_per_trial / self.processes))
 
     def slots(self, cpus: float, gpus: float) -> int:
         """How many trials run at a time on these; raises ConfigError when they don't suffice."""

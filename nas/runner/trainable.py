@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.tune import Trainable
 
-from nas.errors import LedgerError
+from nas.errors import LedgerError, LostProcessError
 from nas.runner.nodes import check_versions
 from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
@@ -52,6 +52,9 @@ class WorkerTrainable(Trainable):
             metrics = next(self._epochs, None)
         except LedgerError as error:  # a full disk: no fault of the trial
             return _result({"unsafe": str(error)}, last=True)
+        except LostProcessError as error:
+            self._epochs = None
+            return _result({"lost": str(error)}, last=True)
         except Exception as error:
             self._epochs = None
             return _result({"failed": explain(error)}, last=True)

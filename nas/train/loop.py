@@ -18,6 +18,7 @@ from nas.storage import File
 from nas.train import checkpoint
 from nas.train.augment import Augmentation
 from nas.train.data import Data
+from nas.train.group import ALONE, Alone
 from nas.train.keeper import Keeper
 from nas.train.recipe import Recipe
 from nas.train.target import Classes, Metrics, Target
@@ -37,17 +38,19 @@ def train(
     file: File | None = None,
     resume: bool = False,
     pieces: int = 1,
+    group: Alone = ALONE,
 ) -> Iterator[Metrics]:
     """Train `network` on `data`, one epoch after the other; yields the metrics of each when its checkpoint is durable.
 
     Resuming from `file` goes on as if never stopped, after yielding the last epoch in it once more: whoever was killed
     may not have heard of it. With `pieces` every batch is trained on in so many parts: less memory, and the same step
-    but for batch norm, which sees each part alone. Raises TrainingError when the loss is not finite, `file` is of
+    but for batch norm, which sees each part alone. Of a `group` every process calls this; all but the first neither
+    evaluate nor write, and yield nothing new. Raises TrainingError when the loss is not finite, `file` is of
     another recipe or seed, or another training has taken it over; LedgerError when it cannot be written.
     """
     optimizer = make_optimizer(network, recipe)
     run = Run(network, optimizer, Randomness.seeded(seed), made_by={"seed": seed, "recipe": recipe.model_dump_json()})
-    keeper = Keeper(file) if file is not None else None
+    keeper = Keeper(file) if file is not None and group.rank == 0 else None
     if resume and file is not None and file.is_file():
         run.restore(checkpoint.load(file, data.device))
         yield run.metrics
@@ -55,28 +58,33 @@ def train(
     steps = data.steps(recipe.batch_size)
     rate = cosine_with_warmup(recipe.epochs * steps, round(recipe.warmup_epochs * steps))
     autocast = precision(recipe, data.device)
+    shared = group.wrap(network)
 
-    while run.epoch < recipe.epochs:
+    while run.epoch < recipe.epochs and group.goes_on(run.epoch):
         started = time.perf_counter()
         run.random.use()
+        if group.rank > 0:  # with the leader's numbers dropout would leave out the same of other examples
+            torch.manual_seed(stream(seed, f"layers of {group.rank} in {run.epoch}"))
         network.train()
         total = torch.zeros((), device=data.device)
         count: int | Tensor = 0
         batches = data.shuffled(recipe.batch_size, run.random.order, run.random.draws, augment)
         for step, (x, y) in enumerate(batches, start=run.epoch * steps):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * rate(step)
+            for some in optimizer.param_groups:
+                some["lr"] = recipe.lr * rate(step)
             optimizer.zero_grad(set_to_none=True)
-            loss = backward(network, x, y, target, recipe.label_smoothing, pieces, autocast)
+            loss = backward(shared, x, y, target, recipe.label_smoothing, pieces, autocast, group)
             if recipe.grad_clip:
                 nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
             optimizer.step()
             total += loss * target.count(y)
             count = count + target.count(y)
         run.epoch += 1
-        train_loss = total.item() / float(count)
+        train_loss = group.mean(total).item() / float(count)
         if not math.isfinite(train_loss):
             raise TrainingError(f"the loss is {train_loss} in epoch {run.epoch}; try a lower lr than {recipe.lr:g}")
+        if group.rank > 0:
+            continue
         found = evaluate(network, validation, target, autocast, at_a_time=max(1, validation.evaluation_batch // pieces))
         run.seconds += time.perf_counter() - started
         run.metrics = {"epoch": run.epoch, "epochs": recipe.epochs, "train_loss": train_loss}
@@ -95,25 +103,32 @@ def backward(
     smoothing: float = 0.0,
     pieces: int = 1,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    group: Alone = ALONE,
 ) -> Tensor:
     """Adds the gradients of the batch's mean loss to those of `network`; gives that loss.
 
     In `pieces` of two examples at least, since batch norm needs two, each weighted by what it has of the batch's
-    answers: gradients add up to the same, also where positions of sequences don't count.
+    answers: gradients add up to the same, also where positions of sequences don't count. So they do in a `group`, of
+    which each process takes its share of the batch; the loss is the mean over the processes of what this gives then.
     """
-    pieces = max(1, min(pieces, len(y) // 2))
-    if pieces == 1:
+    mine = group.share((*x, y))
+    pieces = max(1, min(pieces, len(mine[-1]) // 2))
+    if pieces == group.size == 1:
         with autocast():
             loss = target.loss(network(*x), y, smoothing)
         torch.autograd.backward(loss)
         return loss.detach()
     whole, total = target.count(y), torch.zeros((), device=y.device)
-    for *inputs, answers in zip(*(tensor.tensor_split(pieces) for tensor in (*x, y)), strict=True):
-        if not (share := target.count(answers) / whole):
-            continue  # nothing is asked here: a mean over nothing would not be a number
-        with autocast():
-            loss = target.loss(network(*inputs), answers, smoothing) * share
-        torch.autograd.backward(loss)
+    for left, (*inputs, answers) in zip(
+        reversed(range(pieces)), zip(*(tensor.tensor_split(pieces) for tensor in mine), strict=True), strict=True
+    ):
+        share = target.count(answers) / whole * group.size
+        with group.alone(network) if left else nullcontext():
+            with autocast():
+                output = network(*inputs)
+                # where nothing is asked, a mean over nothing would not be a number
+                loss = target.loss(output, answers, smoothing) * share if share else output.sum() * 0
+            torch.autograd.backward(loss)
         total += loss.detach()
     return total
 

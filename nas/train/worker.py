@@ -21,6 +21,7 @@ from nas.space.architecture import Architecture
 from nas.storage import open_place
 from nas.train.augment import augmentations
 from nas.train.data import Data
+from nas.train.group import ALONE, Alone, Leader, is_memory
 from nas.train.inherit import inherit, read_start
 from nas.train.loop import stream, train
 from nas.train.proxy import EXAMPLES, Batch, draw_batch, make_scorer
@@ -70,7 +71,8 @@ class Worker:
     """Trains candidates, one after the other, in one process.
 
     config: ``plugins`` (files), ``sources`` (their texts, where machines may lack them), ``task``, ``recipe``, ``seed``
-        (of the search), ``run`` (its folder), ``storage`` (where checkpoints are, by default there), ``threads``, and
+        (of the search), ``run`` (its folder), ``storage`` (where checkpoints are, by default there), ``threads``,
+        ``processes`` (that train a trial together, by default 1; each has the threads and, if any, a GPU), and
         ``device``: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one; with ``latency`` true every epoch's metrics
         have ``latency_ms``, the time of a forward pass of one example on that device.
     """
@@ -80,7 +82,10 @@ class Worker:
         self.place = open_place(config.get("storage", config["run"]))
         self.latency = bool(config.get("latency", False))
         self.device = choose_device(config["device"])
+        processes = config.get("processes", 1)
+        self.group = Leader(config, processes, self.device) if processes > 1 else ALONE
         if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
             torch.set_float32_matmul_precision("high")
         setting = Setting.open(config)  # let go of at the end, and with it the arrays that were split
         self.blueprint = setting.blueprint
@@ -103,26 +108,32 @@ class Worker:
 
         A trial that runs out of memory goes on from its last epoch with batches in pieces, in `micro_batches` of its
         metrics. Raises CandidateError or TrainingError for a candidate that cannot be built, diverges or needs too much
-        memory even so.
+        memory even so, LostProcessError when one of several processes has died.
         """
         said: int | None = None
         failure = ""
         for pieces in (1, PIECES):
             attempt = {**job, "resume": job["resume"] or said is not None}
             try:
-                for metrics in self._trial(attempt, pieces):
+                for metrics in self._trial(attempt, pieces, self.group):
                     if said is None or metrics["epoch"] > said:
                         said = int(metrics["epoch"])
                         yield metrics
                 return
             except (MemoryError, RuntimeError) as error:
-                if not _is_memory(error):
+                if not is_memory(error):
                     raise
                 failure = _memory_text(error, self.device)
             finally:
                 self._free()
         # raised only here, where nothing holds the frames, and tensors, of what went wrong
         raise TrainingError(f"{failure}, also in {PIECES} pieces a batch")
+
+    def follow(self, order: Mapping[str, Any], group: Alone) -> None:
+        """Trains with the leader of `group`, as what it was told by `training` says."""
+        for _ in self._trial(order["job"], order["pieces"], group):
+            pass
+        self._free()
 
     def score(self, architecture: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What zero-cost proxies say of a candidate: ``scores``, ``refusals`` and ``seconds``, by the proxies' names.
@@ -139,11 +150,12 @@ class Worker:
 
     def close(self) -> None:
         """Let go of the data."""
+        self.group.close()
         del self.data, self.validation, self.draw_batch
         self.__dict__.pop("batch", None)
         self._free()
 
-    def _trial(self, job: Mapping[str, Any], pieces: int) -> Iterator[Metrics]:
+    def _trial(self, job: Mapping[str, Any], pieces: int, group: Alone) -> Iterator[Metrics]:
         candidate = Architecture.from_dict(job["architecture"])
         plan, recipe = self.blueprint(candidate.network), self.recipe.set_by(candidate.settings)
         torch.manual_seed(stream(job["seed"], "weights"))
@@ -156,20 +168,22 @@ class Worker:
         network = faster_layout(network.to(self.device), self.validation)
         if self.latency:  # it is the same for every weight, and a trial that is stopped early shall have it, too
             facts["latency_ms"] = latency_ms(network, self.validation.batch(torch.arange(1))[0])
-        epochs = train(
-            network,
-            self.data,
-            self.validation,
-            recipe,
-            seed=job["seed"],
-            target=self.target,
-            augment=self.augmentations(recipe),
-            file=checkpoint_file(self.place, job["number"]),
-            resume=job["resume"],
-            pieces=pieces,
-        )
-        for metrics in epochs:
-            yield metrics | facts
+        with group.training({"job": job, "pieces": pieces}):
+            epochs = train(
+                network,
+                self.data,
+                self.validation,
+                recipe,
+                seed=job["seed"],
+                target=self.target,
+                augment=self.augmentations(recipe),
+                file=checkpoint_file(self.place, job["number"]),
+                resume=job["resume"],
+                pieces=pieces,
+                group=group,
+            )
+            for metrics in epochs:
+                yield metrics | facts
 
     def _free(self) -> None:
         gc.collect()
@@ -201,11 +215,6 @@ def _set_layout(network: nn.Module, layout: torch.memory_format) -> None:
 def choose_device(name: str) -> torch.device:
     """``auto`` is a GPU where there is one."""
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-
-
-def _is_memory(error: BaseException) -> bool:
-    """PyTorch raises a plain RuntimeError when memory on the CPU runs out."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _memory_text(error: BaseException, device: torch.device) -> str:

@@ -55,6 +55,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--recipe", "0.1"], "expected 'key=value,key=value', got '0.1'"),
         (["--epochs", "0"], "training option 'epochs': expected greater than or equal to 1, got 0"),
         (["--trials", "0"], "option 'trials': input should be greater than or equal to 1, got 0"),
+        (["--gpus-per-trial", "1.5"], "'gpus_per_trial': expected a part of one GPU or a whole number, got 1.5"),
+        (
+            ["--gpus-per-trial", "2", "--processes-per-trial", "3"],
+            "expected a GPU for each process of a trial, gpus_per_trial is 2, got 3",
+        ),
+        (["--gpus-per-trial", "2", "--cpus-per-trial", "1"], "expected a core for each of the 2 processes of a trial"),
+        (
+            ["--processes-per-trial", "2", "--recipe", "batch_size=3"],
+            "'batch_size': expected 4 at least for 2 processes",
+        ),
         (["--time", "soon"], "expected a time like 90s, 30m, 1h30m or 2d"),
         (["--plugin", "nowhere.py"], "nowhere.py does not exist"),
         (["nowhere.toml"], "the file nowhere.toml does not exist"),
