@@ -27,6 +27,7 @@ def make_record(parts: Parts) -> dict[str, Any]:
             "outputs": info.outputs,
             "target": info.target,
             "vocabulary": info.vocabulary,
+            "padding": info.padding,
         },
         "versions": {name: version(name) for name in ("graphnas", "torch", "ray", "optuna")},
         "python": platform.python_version(),
@@ -54,4 +55,4 @@ def stored_info(record: Mapping[str, Any]) -> TaskInfo:
     """The task's shapes, as they were when the search began."""
     task = record["task"]
     ports = tuple(Port(kind, tuple(shape)) for kind, shape in task["inputs"])
-    return TaskInfo(task["name"], ports, task["outputs"], task["target"], task["vocabulary"])
+    return TaskInfo(task["name"], ports, task["outputs"], task["target"], task["vocabulary"], task.get("padding"))

@@ -100,7 +100,7 @@ def blueprint(
             "the network computes a constant: no path without a zero leads from its input to its output"
         )
     known = Known(registry, simplify=simplify)
-    work = Settling(known, inputs)
+    work = Settling(known, inputs, padding=task.padding)
     plan = work.plan(flat, architecture.graph)
     _check_output(plan.output_port, task)
     units = normalize if isinstance(normalize, Units) else Units((normalize,))

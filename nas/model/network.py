@@ -10,8 +10,8 @@ from nas.errors import CandidateError
 from nas.model.count import Costs
 from nas.model.names import attribute, class_name, unused
 from nas.model.parts import Arguments, Part, StandIn
-from nas.model.plan import RESERVED, Plan, Step
-from nas.model.settle import graph_ports, settle, ties
+from nas.model.plan import RESERVED, Masks, Plan, Step
+from nas.model.settle import graph_ports, mask_word, settle, ties
 from nas.plugin.registry import Registry
 from nas.space.flat import Flat, Term, Value, flatten
 from nas.space.graph import Graph
@@ -74,13 +74,17 @@ class Settling:
     """Goes through the terms of one graph in their order; knows the port of each.
 
     path: where the graph stands when it is a parameter of a block.
+    padding: the token that fills up its token inputs, if any.
     """
 
-    def __init__(self, known: Known, inputs: Ports, path: str = "") -> None:
+    def __init__(self, known: Known, inputs: Ports, path: str = "", padding: int | None = None) -> None:
         self.known = known
         self.inputs = inputs
         self.path = path
+        self.padding = padding
         self.ports: list[Port] = list(inputs)
+        padded = padding is not None
+        self.masks = [i if padded and port.kind == "tokens" else None for i, port in enumerate(inputs)]
         self.paths: list[str] = [f"input {i}" for i in range(len(inputs))]
         self.steps: list[Step] = []
         self._params = self._flops = 0
@@ -95,7 +99,7 @@ class Settling:
         """All of `flat` settled; `graph` tells the shapes of inputs that simplification found to be zero."""
         self.settle(flat, graph)
         output = self.added(flat.output, "the output", ": ")
-        return Plan(flat.inputs, self.inputs, tuple(self.steps), flat.output, output)
+        return Plan(flat.inputs, self.inputs, tuple(self.steps), flat.output, output, padding=self.padding)
 
     def settle(self, flat: Flat, graph: Graph) -> None:
         """One step a term."""
@@ -118,12 +122,39 @@ class Settling:
             tied_to=self._tied_to(term) if tying else None,
         )
         self._attributes.add(submodule := attribute(term.path, self._attributes))
-        self.steps.append(Step(term.path, submodule, name, settled.arguments, term.ports, incoming, settled.output))
+        masks = self._masks(term, cls, incoming, settled.output)
+        self.steps.append(
+            Step(term.path, submodule, name, settled.arguments, term.ports, incoming, settled.output, masks)
+        )
         self.ports.append(settled.output)
         self.paths.append(path)
         self.known.shapes[path] = settled.output
         self._params += settled.costs.params
         self._flops += settled.costs.flops
+
+    def _masks(self, term: Term, cls: type[nn.Module], incoming: Ports, output: Port) -> Masks | None:
+        """What the term hears of padding; its output's mask is noted.
+
+        A sequence as long as the first input has that one's mask, unless the class has a method `output_mask`.
+        """
+        if self.padding is None:
+            self.masks.append(None)
+            return None
+        of = tuple(self._mask(value) for value in term.ports)
+        word = mask_word(cls)
+        heard = Masks(word, of if word == "masks" else of[:1], made=hasattr(cls, "output_mask")) if word else None
+        heard = heard if heard is not None and any(mask is not None for mask in heard.of) else None
+        if heard is not None and heard.made:
+            self.masks.append(len(self.ports))
+        else:
+            alike = output.kind in ("sequence", "tokens") and output.shape[0] == incoming[0].shape[0]
+            self.masks.append(of[0] if alike else None)
+        return heard
+
+    def _mask(self, value: Value) -> int | None:
+        """The term whose mask a value has; a sum has the mask of its terms where they have only one."""
+        found = {mask for i in value if (mask := self.masks[i]) is not None}
+        return found.pop() if len(found) == 1 else None
 
     def _graphs(self, term: Term, cls: type[nn.Module], incoming: Ports) -> Arguments:
         """The term's parameters that are graphs, as modules."""

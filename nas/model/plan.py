@@ -14,6 +14,19 @@ RESERVED = frozenset({"Network", "load", "nn", "torch", "self"})
 
 
 @dataclass(frozen=True, slots=True)
+class Masks:
+    """What a block hears of padding: for each port the term whose mask goes with it, None where nothing is padding.
+
+    word: the argument of its forward, ``mask``, of its first port, or ``masks``, of all.
+    made: whether the block's own method `output_mask` says which positions of its output are no padding.
+    """
+
+    word: str
+    of: tuple[int | None, ...]
+    made: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One block of the network: its submodule's name, its class and arguments, the value on each of its ports."""
 
@@ -24,6 +37,7 @@ class Step:
     ports: tuple[Value, ...]
     incoming: tuple[Port, ...]
     output: Port
+    masks: Masks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,8 @@ class Plan:
     """A network's steps in the order they run.
 
     Values are as in `nas.space.flat`: numbers below ``len(inputs)`` are inputs, the others steps. `inner` are the
-    graphs that blocks take as parameters, by the names of their classes, each before those that use it.
+    graphs that blocks take as parameters, by the names of their classes, each before those that use it. `padding` is
+    the token that fills up the inputs that steps want a mask of.
     """
 
     inputs: tuple[str, ...]
@@ -82,6 +97,7 @@ class Plan:
     output_port: Port
     units: Units = Units()
     inner: tuple[tuple[str, Plan], ...] = ()
+    padding: int | None = None
 
     def port(self, term: int) -> Port:
         """The port of an input or of a step's output."""

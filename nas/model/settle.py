@@ -76,6 +76,14 @@ def ties(cls: type[nn.Module]) -> bool:
     return "tied_to" in _constructor(cls)
 
 
+def mask_word(cls: type[nn.Module]) -> str:
+    """What the class's forward calls the masks it takes: ``mask``, that of its first input, ``masks``, or nothing."""
+    if cls not in _mask_words:
+        taken = inspect.signature(cls.forward).parameters
+        _mask_words[cls] = next((word for word in ("masks", "mask") if word in taken), "")
+    return _mask_words[cls]
+
+
 def graph_ports(block: Block, cls: type[nn.Module], inputs: Ports, name: str, path: str) -> Ports:
     """What flows into the graph that is parameter `name` of a block: what its class's ``<name>_inputs`` says.
 
@@ -210,6 +218,9 @@ def _same(value: object, default: object) -> bool:
 
 
 _constructors: WeakKeyDictionary[type[nn.Module], Mapping[str, object]] = WeakKeyDictionary()
+
+
+_mask_words: WeakKeyDictionary[type[nn.Module], str] = WeakKeyDictionary()
 
 
 def _constructor(cls: type[nn.Module]) -> Mapping[str, object]:

@@ -95,6 +95,7 @@ def _forward(plan: Plan) -> Iterator[str]:
         if numbers is not None:
             name, mean = scope.names[i,], f"self.{_unit(i)}_mean"
             yield f"{INDENT}{name} = ({name}.to({mean}.dtype) - {mean}) / self.{_unit(i)}_std"
+    yield from scope.input_masks()
     group = ""
     for number, statement in enumerate(code.statements, start=1):
         if statement.step is not None and (folder := _folder(statement.step.path)) != group:
@@ -116,10 +117,34 @@ class _Scope:
         self.names: dict[Value, str] = {}
         for i, name in enumerate(plan.inputs):
             self.names[i,] = unused(identifier(name), RESERVED | set(self.names.values()))
+        self.masks: dict[int, str] = {}
+        self.wanted = {mask for step in plan.steps if step.masks for mask in step.masks.of if mask is not None}
+
+    @property
+    def taken(self) -> set[str]:
+        """Names that are in use."""
+        return {*RESERVED, *self.names.values(), *self.masks.values()}
+
+    def input_masks(self) -> Iterator[str]:
+        """Which positions of inputs are no padding; the first never is, so that an empty text is one of padding."""
+        for i in sorted(i for i in self.wanted if i < len(self.plan.inputs)):
+            name = self.names[i,]
+            self.masks[i] = unused(f"{name}_mask", self.taken)
+            told = f"nn.functional.pad({name}[:, 1:] != {self.plan.padding}, (1, 0), value=True)"
+            yield f"{INDENT}{self.masks[i]} = {told}  # {shape_text(self.plan.port(i))}, False at padding"
 
     def lines(self, statement: Statement, *, returned: bool) -> Iterator[str]:
         """The statement with a comment that tells its shape."""
         operands = list(self._operands(statement))
+        if statement.step is not None and (masks := statement.step.masks) is not None:
+            told = ["None" if mask is None else self.masks[mask] for mask in masks.of]
+            inside = told[0] if masks.word == "mask" else f"({', '.join(told)}{',' * (len(told) == 1)})"
+            operands.append(f"{masks.word}={inside}")
+            if masks.made and (number := statement.target[-1]) in self.wanted:
+                short = identifier(f"{statement.step.path.rpartition('/')[2]}_mask")
+                self.masks[number] = unused(short, self.taken)
+                call = f"self.{statement.step.submodule}.output_mask("
+                yield from _wrapped(f"{INDENT}{self.masks[number]} = {call}", operands, ")")
         for variable in statement.ends - {statement.target}:
             self.names.pop(variable, None)
         left = "return" if returned else f"{self._name(statement)} ="
@@ -149,10 +174,9 @@ class _Scope:
         else:
             folder = _folder(self.plan.steps[max(statement.target) - len(self.plan.inputs)].path)
             path, short = f"{folder}/sum", f"{folder.rpartition('/')[2]}_sum" if folder else "added"
-        taken = RESERVED | set(self.names.values())
         name = identifier(short)
-        if name in taken:
-            name = unused(identifier(path), taken)
+        if name in self.taken:
+            name = unused(identifier(path), self.taken)
         self.names[statement.target] = name
         return name
 

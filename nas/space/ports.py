@@ -54,7 +54,8 @@ class TaskInfo:
 
     `outputs` is the number of classes of a classification, of targets of a regression, of tokens in the vocabulary.
     `target` is ``class`` or ``value`` for one answer an example, ``token`` for one a position of the last input.
-    `vocabulary` is how many different tokens its token inputs hold, 0 where it has none.
+    `vocabulary` is how many different tokens its token inputs hold, 0 where it has none. `padding` is the token that
+    fills up shorter texts, always after them; None where no text is filled up.
     """
 
     name: str
@@ -62,6 +63,7 @@ class TaskInfo:
     outputs: int
     target: Literal["class", "value", "token"] = "class"
     vocabulary: int = 0
+    padding: int | None = None
 
     @property
     def input(self) -> Port:

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nas.errors import CandidateError
 from nas.space.graph import Role, Signature
@@ -166,6 +166,44 @@ def check_every_weight_learns(case: Case) -> None:
             assert bool(torch.isfinite(weight.grad).all()), f"{fed}: the gradient of {name!r} is not finite"
 
 
+def check_padding_is_not_seen(case: Case) -> None:
+    """A block that takes masks gives the same for a text, whatever stands at the padding after it."""
+    import torch
+
+    from nas.model.settle import mask_word
+
+    word = mask_word(case.make())
+    for fed in feeds(case) if word else ():
+        module, given = fed.module().eval(), fed.tensors()
+        masks = [_text(x) if port.kind == "sequence" else None for x, port in zip(given, fed.ports, strict=True)]
+        told = {word: tuple(masks) if word == "masks" else masks[0]}
+        other = [x if mask is None else _padded(x, mask) for x, mask in zip(given, masks, strict=True)]
+        out, same = module(*given, **told), module(*other, **told)
+        port, seen = fed.settled().output, torch.ones(len(out), dtype=torch.bool)
+        if hasattr(module, "output_mask"):
+            seen = cast("Tensor", cast("Any", module).output_mask(*given, **told))
+            assert seen.shape == out.shape[:2], f"{fed}: output_mask gives {tuple(seen.shape)} for {tuple(out.shape)}"
+        elif masks[0] is not None and port.kind == "sequence" and port.shape[0] == masks[0].shape[1]:
+            seen = masks[0]
+        off = _most(out[seen] - same[seen])
+        assert off < 1e-5, f"{fed}: takes {word!r}, and what stands at padding changes its output by {off:.3g}"
+
+
+def _text(x: Tensor) -> Tensor:
+    """A mask of texts of different lengths: True, then False."""
+    import torch
+
+    ends = torch.tensor([x.shape[1] - 3, x.shape[1] // 2])
+    return torch.arange(x.shape[1]) < ends[:, None]
+
+
+def _padded(x: Tensor, mask: Tensor) -> Tensor:
+    """`x` with something else at padding."""
+    import torch
+
+    return torch.where(mask[..., None], x, x.flip(0) + 1)
+
+
 def check_seed_decides_the_weights(case: Case) -> None:
     """Built twice under one seed of torch, it starts from the same weights and gives the same outputs."""
     import torch
@@ -245,6 +283,7 @@ CHECKS = (
     check_keeps_zero_as_declared,
     check_role_is_true,
     check_every_weight_learns,
+    check_padding_is_not_seen,
     check_seed_decides_the_weights,
     check_source_is_exportable,
 )

@@ -21,11 +21,11 @@ TASKS = (
     TaskInfo("small_image", (Port("image", (1, 8, 8)),), 10),
     IMAGE,
     TaskInfo("sequence", (Port("sequence", (12, 6)),), 3),
-    TaskInfo("tokens", (Port("tokens", (16,)),), 4, vocabulary=32),
+    TaskInfo("tokens", (Port("tokens", (16,)),), 4, vocabulary=32, padding=0),
     TaskInfo("next_token", (Port("tokens", (16,)),), 32, "token", vocabulary=32),
     TaskInfo("vector", (Port("vector", (13,)),), 2),
-    TaskInfo("translation", (Port("tokens", (12,)), Port("tokens", (10,))), 32, "token", vocabulary=32),
-    TaskInfo("image_and_text", (Port("image", (3, 16, 16)), Port("tokens", (12,))), 5, vocabulary=32),
+    TaskInfo("translation", (Port("tokens", (12,)), Port("tokens", (10,))), 32, "token", vocabulary=32, padding=0),
+    TaskInfo("image_and_text", (Port("image", (3, 16, 16)), Port("tokens", (12,))), 5, vocabulary=32, padding=0),
 )
 """The tasks that spaces are tried with; a space that refuses one is not made for it."""
 
@@ -87,6 +87,7 @@ class Case:
             "outputs": self.task.outputs,
             "target": self.task.target,
             "vocabulary": self.task.vocabulary,
+            "padding": self.task.padding,
         }
         return {"kind": self.kind, "spec": self.spec, "task": task, "files": self.files}
 

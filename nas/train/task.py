@@ -264,6 +264,12 @@ def _check_tokens(arrays: Arrays, info: TaskInfo, where: str) -> None:
             raise TaskError(f"{where}: expected tokens as int64, got {x.dtype}")
         if x.min() < 0 or x.max() >= info.vocabulary:
             raise TaskError(f"{where}: expected tokens 0..{info.vocabulary - 1}, got {x.min()}..{x.max()}")
+        padding = x == info.padding if info.padding is not None else np.zeros_like(x, dtype=bool)
+        if (inside := (padding[:, :-1] & ~padding[:, 1:]).any(axis=1)).any():
+            raise TaskError(
+                f"{where}: expected padding, token {info.padding}, only after a text, "
+                f"got it before the end of example {int(np.argmax(inside))}"
+            )
 
 
 def _check_labels(y: Array, info: TaskInfo, where: str) -> None:

@@ -22,11 +22,12 @@ def claims(path: Path) -> bool:
     return any(name.startswith((FIRST, LAST)) for name in array_names(path))
 
 
-def inputs(*, path: str, kinds: str = "") -> ArrayTask:
+def inputs(*, path: str, kinds: str = "", padding: int = -1) -> ArrayTask:
     """Several inputs in a file with x_train_NAME and x_test_NAME for each, y_train and y_test.
 
     An input of 4 axes is an image (N, C, H, W), of 3 a sequence (N, L, D), of 2 a vector (N, D), or tokens (N, L) when
     it holds int64; `kinds` says otherwise, as ``image/tokens``. Inputs come in the order of the file.
+    padding: the token that fills up shorter texts, always after them; -1: none does.
     y: integers 0..K-1 are classes, floats (N,) or (N, K) are values.
 
     Raises ConfigError or TaskError.
@@ -47,6 +48,7 @@ def inputs(*, path: str, kinds: str = "") -> ArrayTask:
         outputs,
         "value" if y.dtype == np.float32 else "class",
         vocabulary=max((max(1, int(a.max()) + 1) for a in tokens), default=0),
+        padding=padding if padding >= 0 else None,
     )
     train = Arrays(x, y)
     check_arrays(train, info, f"{path}: training part")

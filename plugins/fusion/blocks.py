@@ -1,7 +1,8 @@
 """Several inputs joined: plain PyTorch.
 
 Inputs are sequences (B, L, D) and vectors (B, D), each with its own L and D. Where vectors are needed a sequence is its
-mean, and where sequences are needed a vector is one position.
+mean, and where sequences are needed a vector is one position. Masks (B, L) are false at padding, None where there is
+none; no mask at all says so of every input.
 """
 
 from __future__ import annotations
@@ -20,9 +21,25 @@ def widths(shapes: Shapes) -> list[int]:
     return [shape[-1] for shape in shapes]
 
 
-def pooled(x: Tensor) -> Tensor:
-    """(B, L, D) or (B, D) -> (B, D)."""
-    return x.mean(dim=1) if x.dim() == 3 else x
+Masks = tuple[Tensor | None, ...]
+
+
+def pooled(inputs: tuple[Tensor, ...], masks: Masks) -> list[Tensor]:
+    """Each (B, L, D), or (B, D) -> (B, D)."""
+    return [
+        x if x.dim() == 2 else x.mean(dim=1) if mask is None else (x * mask[..., None]).sum(1) / mask.sum(1)[:, None]
+        for x, mask in zip(inputs, masks or (None,) * len(inputs), strict=True)
+    ]
+
+
+def filled(inputs: tuple[Tensor, ...], masks: Masks) -> list[Tensor]:
+    """The mask of each input, true everywhere where there was none: each (B, L), with L of 1 for a vector."""
+    return [
+        torch.ones(x.shape[:2] if x.dim() == 3 else (len(x), 1), dtype=torch.bool, device=x.device)
+        if mask is None
+        else mask
+        for x, mask in zip(inputs, masks, strict=True)
+    ]
 
 
 class ConcatFusion(nn.Module):
@@ -35,9 +52,9 @@ class ConcatFusion(nn.Module):
         super().__init__()
         widths(in_shapes)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor, masks: Masks = ()) -> Tensor:
         """N of (B, L_i, D_i) or (B, D_i) -> (B, sum of D_i)."""
-        return torch.cat([pooled(x) for x in inputs], dim=-1)
+        return torch.cat(pooled(inputs, masks), dim=-1)
 
 
 class SumFusion(nn.Module):
@@ -50,9 +67,10 @@ class SumFusion(nn.Module):
         super().__init__()
         self.maps = nn.ModuleList(nn.Linear(width, features) for width in widths(in_shapes))
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor, masks: Masks = ()) -> Tensor:
         """N of (B, L_i, D_i) or (B, D_i) -> (B, features)."""
-        return torch.stack([linear(pooled(x)) for linear, x in zip(self.maps, inputs, strict=True)]).sum(dim=0)
+        vectors = pooled(inputs, masks)
+        return torch.stack([linear(x) for linear, x in zip(self.maps, vectors, strict=True)]).sum(dim=0)
 
 
 class GatedFusion(nn.Module):
@@ -69,9 +87,9 @@ class GatedFusion(nn.Module):
         self.maps = nn.ModuleList(nn.Linear(width, features) for width in each)
         self.gates = nn.Linear(sum(each), len(each) * features)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor, masks: Masks = ()) -> Tensor:
         """N of (B, L_i, D_i) or (B, D_i) -> (B, features)."""
-        vectors = [pooled(x) for x in inputs]
+        vectors = pooled(inputs, masks)
         hidden = torch.stack([linear(x).tanh() for linear, x in zip(self.maps, vectors, strict=True)], dim=1)
         gates = self.gates(torch.cat(vectors, dim=-1)).sigmoid().view_as(hidden)
         out: Tensor = (gates * hidden).sum(dim=1)
@@ -99,16 +117,22 @@ class CrossFusion(nn.Module):
         self.qkv = nn.ModuleList(nn.Linear(features, 3 * features) for _ in each)
         self.out = nn.ModuleList(nn.Linear(features, features) for _ in each)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor, masks: Masks = ()) -> Tensor:
         """N of (B, L_i, D_i) or (B, D_i) -> (B, sum of L_i, features)."""
         mapped = [linear(x if x.dim() == 3 else x[:, None]) for linear, x in zip(self.maps, inputs, strict=True)]
         parts = [
             qkv(norm(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             for qkv, norm, x in zip(self.qkv, self.norms, mapped, strict=True)
         ]
+        read = filled(inputs, masks) if masks else []
         found = []
         for i, (x, out) in enumerate(zip(mapped, self.out, strict=True)):
             keys, values = (torch.cat([p[j] for p in parts[:i] + parts[i + 1 :]], dim=-2) for j in (1, 2))
-            seen = functional.scaled_dot_product_attention(parts[i][0], keys, values)
+            mask = torch.cat(read[:i] + read[i + 1 :], dim=1)[:, None, None] if read else None
+            seen = functional.scaled_dot_product_attention(parts[i][0], keys, values, attn_mask=mask)
             found.append(x + out(seen.transpose(1, 2).flatten(2)))
         return torch.cat(found, dim=1)
+
+    def output_mask(self, *inputs: Tensor, masks: Masks) -> Tensor:
+        """What of the output is no padding: N of (B, L_i, D_i) or (B, D_i) -> (B, sum of L_i)."""
+        return torch.cat(filled(inputs, masks), dim=1)

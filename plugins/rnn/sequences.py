@@ -73,28 +73,29 @@ class LastStep(nn.Module):
         super().__init__()
         self.bidirectional = bidirectional
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, D) -> (B, D)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, L, D) -> (B, D); mask (B, L) is false at padding, after the text."""
+        last = x[:, -1] if mask is None else x[torch.arange(len(x), device=x.device), mask.sum(dim=1) - 1]
         if not self.bidirectional:
-            return x[:, -1]
+            return last
         half = x.shape[-1] // 2
-        return torch.cat([x[:, -1, :half], x[:, 0, half:]], dim=-1)
+        return torch.cat([last[:, :half], x[:, 0, half:]], dim=-1)
 
 
 class MeanOverTime(nn.Module):
     """The mean of all steps: (B, L, D) -> (B, D)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, D) -> (B, D)."""
-        return x.mean(dim=1)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, L, D) -> (B, D); mask (B, L) is false at padding, after the text."""
+        return x.mean(dim=1) if mask is None else (x * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
 
 
 class MaxOverTime(nn.Module):
     """The largest of all steps, for each feature: (B, L, D) -> (B, D)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, D) -> (B, D)."""
-        return x.amax(dim=1)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, L, D) -> (B, D); mask (B, L) is false at padding, after the text."""
+        return (x if mask is None else x.masked_fill(~mask[..., None], float("-inf"))).amax(dim=1)
 
 
 class AttentionPool(nn.Module):
@@ -108,10 +109,12 @@ class AttentionPool(nn.Module):
         width = hidden or in_features
         self.score = nn.Sequential(nn.Linear(in_features, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, D) -> (B, D)."""
-        weights = torch.softmax(self.score(x), dim=1)
-        return (weights * x).sum(dim=1)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, L, D) -> (B, D); mask (B, L) is false at padding, after the text."""
+        scores: Tensor = self.score(x)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[..., None], float("-inf"))
+        return (torch.softmax(scores, dim=1) * x).sum(dim=1)
 
 
 class ImageToSequence(nn.Module):

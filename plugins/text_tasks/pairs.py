@@ -12,7 +12,7 @@ from nas.space.ports import Port, TaskInfo
 from nas.train.files import parted
 from nas.train.task import IGNORE, Arrays, ArrayTask
 
-from .tokens import END, START, Level, Vocabulary, check_level, chosen_length, pieces
+from .tokens import END, PADDING, START, Level, Vocabulary, check_level, chosen_length, pieces
 from .tsv import looks_like, read_table
 
 LONGEST = 64
@@ -66,7 +66,7 @@ def task_of(
 ) -> ArrayTask:
     """The task of these texts, of which `rows` are for the search and for the test."""
     ports = tuple(Port("tokens", (size,)) for size in sizes)
-    info = TaskInfo(name.partition(".")[0], ports, len(known), "token", len(known))
+    info = TaskInfo(name.partition(".")[0], ports, len(known), "token", len(known), PADDING)
 
     def arrays(part: Sequence[int]) -> Arrays:
         told = [known.encode(targets[i]) for i in part]

@@ -12,7 +12,7 @@ from nas.space.ports import Port, TaskInfo
 from nas.train.files import numbered, parted
 from nas.train.task import Array, Arrays, ArrayTask
 
-from .tokens import Level, Vocabulary, check_level, chosen_length, pieces
+from .tokens import PADDING, Level, Vocabulary, check_level, chosen_length, pieces
 from .tsv import Table, looks_like, read_table
 
 LONGEST = 64
@@ -42,7 +42,7 @@ def text(
     target: ``class``, ``value`` (a regression), or ``auto``: values where any label has a fraction.
     level: ``words`` in lower case, or ``characters``.
     length: tokens of a text that are read; by default as many as the longest text has, at most 64. Shorter texts are
-        padded on the left, so that a network that reads on to the last step ends with the last word.
+        followed by padding, which blocks with a mask do not see.
     vocabulary: how many different tokens are known, the most frequent of the training part; of them 0 is padding and 1
         an unknown one.
     vocabulary_from: the folder of a run or an exported network whose vocabulary is to be used.
@@ -65,10 +65,11 @@ def text(
         len(classes) or 1,
         "class" if classes else "value",
         vocabulary=len(known),
+        padding=PADDING,
     )
 
     def arrays(part: Arrays) -> Arrays:
-        return Arrays((known.padded([known.encode(rows[i]) for i in part.x[0]], size, left=True),), part.y)
+        return Arrays((known.padded([known.encode(rows[i]) for i in part.x[0]], size),), part.y)
 
     facts = known.facts | ({"classes": classes} if classes else {})
     return ArrayTask(info, arrays(train), lambda: arrays(test), facts=facts)

@@ -68,15 +68,12 @@ class Vocabulary:
         """The numbers of tokens; what is not known is `UNKNOWN`."""
         return [self._numbers.get(piece, UNKNOWN) for piece in text]
 
-    def padded(self, texts: Iterable[Sequence[int]], length: int, *, fill: int = PADDING, left: bool = False) -> Array:
-        """(N, length) int64: numbers, cut at `length` or filled up after, or with `left` before, the text."""
+    def padded(self, texts: Iterable[Sequence[int]], length: int, *, fill: int = PADDING) -> Array:
+        """(N, length) int64: numbers, cut at `length` or filled up after the text."""
         rows = list(texts)
         made = np.full((len(rows), length), fill, dtype=np.int64)
         for row, text in zip(made, rows, strict=True):
-            count = min(length, len(text))
-            row[length - count :] = text[:count]
-            if not left:
-                row[:] = np.roll(row, count)
+            row[: len(text)] = text[:length]
         return made
 
     @property

@@ -11,7 +11,7 @@ from nas.train.task import Arrays, ArrayTask
 
 from .language import language_of
 from .pairs import task_of
-from .tokens import Vocabulary, chosen_length, pieces
+from .tokens import PADDING, Vocabulary, chosen_length, pieces
 
 TOPICS = ("food", "room", "staff", "view", "music", "price")
 PRAISE = ("good", "lovely", "great", "fine", "charming")
@@ -41,8 +41,8 @@ def toy_text(*, examples: int = 3000) -> ArrayTask:
     known = Vocabulary.of(texts, "words", 100)
     rows = [known.encode(text) for text in texts]
     length = chosen_length(rows, 0, 64, "toy_text")
-    info = TaskInfo("toy_text", (Port("tokens", (length,)),), len(VERDICTS), vocabulary=len(known))
-    whole = Arrays((known.padded(rows, length, left=True),), np.array([verdict for _, verdict in reviews]))
+    info = TaskInfo("toy_text", (Port("tokens", (length,)),), len(VERDICTS), vocabulary=len(known), padding=PADDING)
+    whole = Arrays((known.padded(rows, length),), np.array([verdict for _, verdict in reviews]))
     train, test = whole.take(np.arange(examples)), whole.take(np.arange(examples, len(reviews)))
     return ArrayTask(info, train, lambda: test, facts=known.facts | {"classes": list(VERDICTS)})
 

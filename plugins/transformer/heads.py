@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 POOLS = ("mean", "first", "last")
@@ -24,12 +25,20 @@ class SequenceHead(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.linear = nn.Linear(in_features, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, D) or (B, D) -> (B, outputs)."""
-        if x.dim() == 3:
-            x = x.mean(dim=1) if self.pool == "mean" else x[:, 0 if self.pool == "first" else -1]
-        out: Tensor = self.linear(self.drop(x))
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, L, D) or (B, D) -> (B, outputs); mask (B, L) is false at padding, after the text."""
+        out: Tensor = self.linear(self.drop(self._pooled(x, mask) if x.dim() == 3 else x))
         return out
+
+    def _pooled(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if self.pool == "first":
+            return x[:, 0]
+        if mask is None:
+            return x.mean(dim=1) if self.pool == "mean" else x[:, -1]
+        count = mask.sum(dim=1)
+        if self.pool == "mean":
+            return (x * mask[..., None]).sum(dim=1) / count[:, None]
+        return x[torch.arange(len(x), device=x.device), count - 1]
 
 
 class MaskedTokenHead(nn.Sequential):

@@ -55,12 +55,23 @@ def split_heads(x: Tensor, features: int) -> Tensor:
 
 
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, bias: Tensor | None = None, dropout: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    causal: bool = False,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Softmax(q k^T / sqrt(E) + bias) v: (B, H, L, E), (B, K, M, E), (B, K, M, E) -> (B, L, H * E).
 
-    Each head of keys and values serves H / K heads of queries. `causal` hides what comes later, unless `bias` does.
+    Each head of keys and values serves H / K heads of queries. `causal` hides what comes later, unless `bias` does, and
+    with it padding, which stands after a text; else `mask` (B, M) is false at what is hidden.
     """
+    if mask is not None and not causal:
+        seen = mask[:, None, None]
+        bias = seen if bias is None else bias.masked_fill(~seen, float("-inf"))
     grouped = q.shape[1] != k.shape[1]
     out = functional.scaled_dot_product_attention(
         q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=causal and bias is None, enable_gqa=grouped
@@ -154,8 +165,8 @@ class Attention(nn.Module):
         self.rotary = Rotary(in_length, turned) if position == "rotary" else None
         self.alibi = Alibi(heads, causal) if position == "alibi" else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, D) -> (B, L, D)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, L, D) -> (B, L, D); mask (B, L) is false at padding, after the text."""
         parts = split_heads(self.qkv(x), self.features)
         qk, v = parts[:, : -self.kv_heads], parts[:, -self.kv_heads :]
         if self.rotary is not None:
@@ -163,7 +174,7 @@ class Attention(nn.Module):
         q, k = qk[:, : self.heads], qk[:, self.heads :]
         bias = None if self.alibi is None else self.alibi(q)
         dropout = self.dropout if self.training else 0.0
-        out: Tensor = self.out(attend(q, k, v, causal=self.causal, bias=bias, dropout=dropout))
+        out: Tensor = self.out(attend(q, k, v, causal=self.causal, bias=bias, mask=mask, dropout=dropout))
         return out
 
 
@@ -191,10 +202,10 @@ class CrossAttention(nn.Module):
         self.kv = nn.Linear(other, 2 * kv_heads * self.features, bias=bias)
         self.out = nn.Linear(heads * self.features, width, bias=bias)
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """(B, L, D), (B, M, D') -> (B, L, D)."""
+    def forward(self, x: Tensor, memory: Tensor, masks: tuple[Tensor | None, ...] = (None, None)) -> Tensor:
+        """(B, L, D), (B, M, D') -> (B, L, D); the second mask, (B, M), is false at padding."""
         q, k, v = (split_heads(part, self.features) for part in (self.q(x), *self.kv(memory).chunk(2, dim=-1)))
-        out: Tensor = self.out(attend(q, k, v, dropout=self.dropout if self.training else 0.0))
+        out: Tensor = self.out(attend(q, k, v, mask=masks[1], dropout=self.dropout if self.training else 0.0))
         return out
 
 
@@ -329,13 +340,13 @@ class EncoderLayer(nn.Module):
         self.mlp = make_mlp(in_features, experts, mlp_ratio, activation, bias, dropout)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, D) -> (B, L, D)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, L, D) -> (B, L, D); mask (B, L) is false at padding, after the text."""
         if self.order == "post":
-            x = self.norm1(x + self.drop(self.attention(x)))
+            x = self.norm1(x + self.drop(self.attention(x, mask)))
             out: Tensor = self.norm2(x + self.drop(self.mlp(x)))
         else:
-            mixed = x + self.drop(self.attention(self.norm1(x)))
+            mixed = x + self.drop(self.attention(self.norm1(x), mask))
             out = mixed + self.drop(self.mlp(self.norm2(x if self.order == "parallel" else mixed)))
         return out
 
@@ -377,15 +388,15 @@ class CrossDecoderLayer(nn.Module):
         self.mlp = make_mlp(width, 1, mlp_ratio, activation, bias, dropout)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """(B, L, D), (B, M, D') -> (B, L, D)."""
+    def forward(self, x: Tensor, memory: Tensor, masks: tuple[Tensor | None, ...] = (None, None)) -> Tensor:
+        """(B, L, D), (B, M, D') -> (B, L, D); the second mask, (B, M), is false at padding."""
         if self.post:
             x = self.norm1(x + self.drop(self.attention(x)))
-            x = self.norm2(x + self.drop(self.cross(x, memory)))
+            x = self.norm2(x + self.drop(self.cross(x, memory, masks)))
             out: Tensor = self.norm3(x + self.drop(self.mlp(x)))
         else:
             x = x + self.drop(self.attention(self.norm1(x)))
-            x = x + self.drop(self.cross(self.norm2(x), memory))
+            x = x + self.drop(self.cross(self.norm2(x), memory, masks))
             out = x + self.drop(self.mlp(self.norm3(x)))
         return out
 

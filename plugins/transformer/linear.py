@@ -27,11 +27,14 @@ class LinearAttention(nn.Module):
         self.qkv = nn.Linear(in_features, 3 * in_features, bias=bias)
         self.out = nn.Linear(in_features, in_features, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, D) -> (B, L, D)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, L, D) -> (B, L, D); mask (B, L) is false at padding, after the text."""
         q, k, v = self.qkv(x).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, heads, L, D / heads)
+        q, k = functional.elu(q) + 1, functional.elu(k) + 1
+        if mask is not None:
+            k = k * mask[:, None, :, None]
         mix = causal_mix if self.causal else full_mix
-        out: Tensor = self.out(mix(functional.elu(q) + 1, functional.elu(k) + 1, v).transpose(1, 2).flatten(2))
+        out: Tensor = self.out(mix(q, k, v).transpose(1, 2).flatten(2))
         return out
 
 

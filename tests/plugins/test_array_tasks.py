@@ -45,6 +45,15 @@ def test_every_array_is_an_input_of_its_kind(registry: Registry, tmp_path: Path)
     assert np.array_equal(task.test_arrays().x[1], made["x_test_words"])
 
 
+def test_padding_is_said_of_tokens_that_have_some(registry: Registry, tmp_path: Path) -> None:
+    assert opened(registry, tmp_path, arrays()).info.padding is None
+    words = np.where(np.arange(7) < np.arange(20)[:, None], 3, 0)
+    made = arrays(x_train_words=words, x_test_words=words[:8])
+    assert opened(registry, tmp_path, made, ":padding=0").info.padding == 0
+    with pytest.raises(TaskError, match=r"training part: expected padding, token 3, only after a text"):
+        opened(registry, tmp_path, made, ":padding=3")
+
+
 def test_every_input_but_tokens_is_normalised(registry: Registry, tmp_path: Path) -> None:
     task = opened(registry, tmp_path, arrays())
     picture, words, sound, facts = task.normalize(task.train_arrays())

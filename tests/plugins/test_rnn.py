@@ -246,3 +246,14 @@ def test_on_the_meta_device_operations_of_all_steps_are_counted_at_once(
         module(x)
         seconds.append(time.perf_counter() - begin)
     assert seconds[1] < 20 * seconds[0]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("ours", [layers.Rnn, layers.Lstm, layers.Gru])
+def test_both_ways_over_texts_are_those_over_packed_ones(ours: type[layers.Recurrent], depth: int) -> None:
+    block = ours(in_features=D, hidden=H, layers=depth, bidirectional=True)
+    x, ends = random(3, 7, D), torch.tensor([7, 4, 1])
+    mask = torch.arange(7) < ends[:, None]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, ends, batch_first=True)
+    theirs, _ = torch.nn.utils.rnn.pad_packed_sequence(block.layer(packed)[0], batch_first=True)
+    assert torch.allclose(block(x, mask)[mask], theirs[mask], atol=1e-6)

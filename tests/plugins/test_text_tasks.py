@@ -68,7 +68,7 @@ def test_a_vocabulary_goes_by_frequency_then_by_name() -> None:
     assert known.encode(["b", "a", "c"]) == [6, UNKNOWN, 5]
     assert known.encode(["<pad>", "<mask>"]) == [UNKNOWN, UNKNOWN], "text cannot say a special token"
     assert known.padded([[5, 6], [7]], 3).tolist() == [[5, 6, 0], [7, 0, 0]]
-    assert known.padded([[5, 6, 7, 8], [7]], 3, left=True).tolist() == [[5, 6, 7], [0, 0, 7]]
+    assert known.padded([[5, 6, 7, 8], []], 3, fill=9).tolist() == [[5, 6, 7], [9, 9, 9]]
 
 
 @pytest.mark.parametrize("name", ["q.tsv", "q.tsv.gz"])
@@ -84,7 +84,8 @@ def test_texts_with_classes(registry: Registry, tmp_path: Path, name: str) -> No
     assert train.x[0].shape[1] == task.info.input.shape[0] == 6
     assert "unheard" not in task.facts["tokens"], "the test part adds nothing to the vocabulary"
     assert read(task, test.x[0][0]) == ["who", "is", "the", "<unknown>", "<unknown>", "<unknown>"]
-    assert train.x[0][1].tolist()[:2] == [PADDING, PADDING], "short texts end where long ones do"
+    assert task.info.padding == PADDING
+    assert (train.x[0][1] == PADDING).tolist() == [False] * 4 + [True] * 2
 
 
 def test_numbers_with_fractions_are_values(registry: Registry, tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ class Shifted(nn.Module):
         return x + 1
 
 
+class SeesPadding(nn.Module):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x.mean(dim=1)
+
+
 class First(nn.Module):
     def forward(self, *given: Tensor) -> Tensor:
         return given[0]
@@ -117,6 +122,7 @@ def add_blocks(registry: Registrar) -> None:
     block("role_is_true__weights", WeightedSum, inputs=("image", "*"), role="sum", summary="x")
     block("role_is_true__order", First, inputs=("image", "*"), role="symmetric", summary="x")
     block("every_weight_learns__unused", Unused, inputs=("image",), summary="x")
+    block("padding_is_not_seen__mean", SeesPadding, inputs=("sequence",), output="vector", summary="x")
     block("seed_decides_the_weights__counter", Counting, inputs=("image",), summary="x")
     block("source_is_exportable__numpy", NeedsNumpy, inputs=("image",), summary="x")
     block("has_a_summary__none", "torch.nn:Identity")

@@ -276,6 +276,15 @@ def test_tokens_that_are_not_what_the_task_says(x: np.ndarray, y: np.ndarray, sa
         check_arrays(Arrays((x,), y), WORDS, "here")
 
 
+def test_padding_stands_after_a_text() -> None:
+    info = TaskInfo("words", (Port("tokens", (3,)),), 2, vocabulary=7, padding=0)
+    y = np.array([0, 1])
+    check_arrays(Arrays((np.array([[3, 4, 0], [0, 0, 0]]),), y), info, "here")
+    said = "here: expected padding, token 0, only after a text, got it before the end of example 1"
+    with pytest.raises(TaskError, match=said):
+        check_arrays(Arrays((np.array([[3, 4, 0], [3, 0, 2]]),), y), info, "here")
+
+
 @pytest.mark.parametrize(
     ("y", "said"),
     [
