@@ -44,6 +44,7 @@ def running(parts: Parts) -> Iterator[Callable[[Controller, WorkerSpec], Done]]:
         from nas.runner.ray_runner import run_ray
 
         def run(controller: Controller, spec: WorkerSpec) -> Done:
+            controller.prepare()
             return run_ray(controller, spec, resources, scheduler=make_scheduler(parts), cluster=cluster())
 
         yield run

@@ -93,6 +93,7 @@ class Controller:
         self._watcher = watcher
         known = (trial.digest for trial in ledger.trials)
         self._proposer = Proposer(ledger.space, strategy, seed, known, reference)
+        self._ahead: Proposal | Score | Wait | Done | None = None
         self._scoring = Scoring(ledger, proxies, budget)
         self._left_over = deque(trial.number for trial in ledger.trials if not trial.finished)
         self._losses: Counter[int] = Counter()
@@ -120,6 +121,11 @@ class Controller:
         """Tells the observers that the search starts or goes on."""
         self._tell("nas_search_started", history=self.history, run=str(self.ledger.folder))
 
+    def prepare(self) -> None:
+        """Thinks of what `next` will say, which takes a second the first time: for while workers are started."""
+        if not self._left_over and (self.budget is None or self._accepted < self.budget):
+            self._ahead = self._proposer.propose(self.history)
+
     def end(self) -> None:
         """Tells the observers that the search has ended; for when the winner is exported."""
         self._tell("nas_search_finished", history=self.history, run=str(self.ledger.folder))
@@ -141,7 +147,8 @@ class Controller:
             return job
         if self._scoring.waiting:
             return Wait(idle=True)
-        proposal = self._proposer.propose(self.history)
+        proposal = self._ahead or self._proposer.propose(self.history)
+        self._ahead = None
         if isinstance(proposal, Proposal):
             return self._decide(proposal)
         if isinstance(proposal, Score):

@@ -120,11 +120,16 @@ class Cluster:
 
     def _start(self, resources: Resources, log_to_driver: bool) -> None:
         given: dict[str, Any] = {"log_to_driver": log_to_driver, "logging_level": logging.ERROR}
-        given["runtime_env"] = runtime_env(resources)
+        inherited = QUIET
         if resources.address is None:
             given |= {"num_cpus": cores(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        if resources.address is None and not resources.runtime_env:
+            # workers of this machine inherit from here, and those that Ray starts at once can be used as they are
+            inherited = {**QUIET, **worker_environment(resources)}
+        else:
+            given["runtime_env"] = runtime_env(resources)
         try:
-            with environment(QUIET):
+            with environment(inherited):
                 if resources.address is not None:
                     check_address(resources.address)
                 started = ray.init(resources.address or "local", **given)

@@ -64,6 +64,24 @@ def test_the_budget_is_kept(controller: Make) -> None:
     assert search.history.best == trials[6]
 
 
+def test_what_was_thought_of_ahead_is_what_comes(tmp_path: Path, space: Space, controller: Make) -> None:
+    recorder = Recorder()
+    search = controller(strategy=("recorder", recorder), budget=3)
+    search.prepare()
+    assert recorder.draws
+    assert not search.history.trials  # nothing runs yet
+    asked = len(recorder.draws)
+    first = search.next()
+    assert isinstance(first, Job)
+    assert len(recorder.draws) == asked
+    with Ledger.create(tmp_path / "other", space, [SCORE]) as ledger:
+        alike = controller(ledger=ledger, strategy=("recorder", Recorder()), budget=3).next()
+    assert isinstance(alike, Job)
+    assert first.architecture.digest == alike.architecture.digest
+    assert drain(search).cause == "budget"
+    assert len(search.history.trials) == 3
+
+
 def test_no_network_is_tried_twice_and_none_is_left_out(controller: Make, space: Space) -> None:
     search = controller()
     assert drain(search) == Done("every architecture of the space has been tried", "space")
