@@ -46,9 +46,13 @@ class Parts:
     def measure(self) -> Measure:
         """Settles a candidate's shapes on the meta device; what it costs, or CandidateError."""
         from nas.model.measure import Measuring
+        from nas.train.memory import Memory
+        from nas.train.recipe import Recipe
 
         latency = any(limit.metric == LATENCY for limit in self.limits)
-        return Measuring(self.task.info, self.manager.registry, latency=latency, threads=self.config.threads)
+        memory = Memory(self.task.info, Recipe.parse(self.config.recipe))
+        threads = self.config.threads
+        return Measuring(self.task.info, self.manager.registry, more=memory, latency=latency, threads=threads)
 
 
 def assemble(config: SearchConfig) -> Parts:

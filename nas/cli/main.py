@@ -66,7 +66,7 @@ def _search_options(command: Any) -> Any:
             "limits",
             multiple=True,
             metavar="LIMIT",
-            help="Train nothing beyond it, as 'params<=1e6', 'flops<=50M' or 'latency_ms<=5'; may be given often.",
+            help="Train nothing beyond it, as 'params<=1e6', 'flops<=50M' or 'memory_mb<=500'; may be given often.",
         ),
         click.option(
             "--proxy",

@@ -18,6 +18,7 @@ from nas.api import Run
 from nas.config import SearchConfig
 from nas.controller.front import front, hypervolume_of, reference_values
 from nas.controller.history import History, Trial
+from nas.controller.limits import QUANTITIES
 from nas.controller.ranks import rank_correlation
 from nas.errors import LedgerError, NasError
 from nas.plugin.build import build_space
@@ -112,6 +113,8 @@ def trial_table(record: dict[str, Any]) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     for name in ("number", "state", "source", "digest", "seconds", "reason"):
         facts.add_row(name, str(record[name]))
+    for name in (name for name in QUANTITIES if name in record["metrics"]):
+        facts.add_row(name, f"{record['metrics'][name]:,.6g}")
     for name, value in record["decisions"].items():
         facts.add_row(name, str(value))
     judged = [key for key in (record["curve"] or [{}])[0] if key.startswith("val_")]

@@ -12,7 +12,9 @@ from nas.errors import CandidateError, ConfigError, UnknownNameError
 from nas.space.architecture import Architecture
 from nas.space.space import Space
 
-QUANTITIES = ("flops", "latency_ms", "params")
+MEMORY = "memory_mb"
+"""Millions of bytes that a trial is foretold to take at its peak."""
+QUANTITIES = ("flops", "latency_ms", MEMORY, "params")
 """What is known of a candidate before training, if it is asked for."""
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 REDRAWS = 20

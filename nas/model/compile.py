@@ -36,7 +36,7 @@ class Blueprint:
     architecture: what it was made from.
     classes: the block classes, by the names that `source` calls them.
     shapes: path of a block -> what comes out of it; blocks of a graph inside a block have paths below that block's.
-    costs: parameters learned, and operations for one example.
+    costs: parameters learned, and operations and memory for one example.
     """
 
     architecture: Architecture
@@ -106,7 +106,7 @@ def blueprint(
     units = normalize if isinstance(normalize, Units) else Units((normalize,))
     units.check(task)
     plan = replace(plan, units=units, inner=tuple(known.inner.items()))
-    return Blueprint(architecture, task, plan, known.classes, known.shapes, work.costs)
+    return Blueprint(architecture, task, plan, known.classes, known.shapes, work.costs(plan.output_port))
 
 
 def _check_output(output: Port, task: TaskInfo) -> None:

@@ -12,13 +12,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a network costs before anything is trained: learned numbers, and operations for one example.
+    """What a network costs before anything is trained: learned numbers, and operations and memory for one example.
 
-    A multiplication and an addition are two operations.
+    A multiplication and an addition are two operations. `training` and `evaluating` are the bytes, of 4 a number, that
+    one example takes at the peak of a training step, and of a forward pass without gradients; weights are not in them.
     """
 
     params: int
     flops: int
+    training: int
+    evaluating: int
 
 
 def count_params(module: nn.Module) -> int:

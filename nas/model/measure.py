@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nas.errors import CandidateError
 from nas.model.compile import Blueprint, blueprint
+from nas.model.count import Costs
 from nas.plugin.registry import Registry
 from nas.space.architecture import Architecture
 from nas.space.ports import TaskInfo
@@ -22,16 +23,29 @@ KEPT = 20_000
 """Candidates remembered, some megabytes; strategies ask about hundreds for each that is trained."""
 
 
+More = Callable[[Architecture, Costs], Mapping[str, float]]
+"""What follows from a candidate's costs and the settings of its recipe."""
+
+
 class Measuring:
-    """Parameters, operations and, where asked for, latency of candidates; each network is measured once.
+    """Parameters, operations, `more`, and where asked for latency of candidates; each network is measured once.
 
     Shapes and costs come from the meta device. Latency cannot: the network is built, untrained, and run in this process
     on the CPU, with as many threads as a trial gets.
     """
 
-    def __init__(self, task: TaskInfo, registry: Registry, *, latency: bool = False, threads: int = 1) -> None:
+    def __init__(
+        self,
+        task: TaskInfo,
+        registry: Registry,
+        *,
+        more: More | None = None,
+        latency: bool = False,
+        threads: int = 1,
+    ) -> None:
         self._task = task
         self._registry = registry
+        self._more = more
         self._latency = latency
         self._threads = threads
         self._known: dict[str, Mapping[str, float] | CandidateError] = {}
@@ -54,6 +68,7 @@ class Measuring:
     def _measured(self, architecture: Architecture) -> Mapping[str, float]:
         plan = blueprint(architecture, self._task, self._registry)
         costs = {"params": float(plan.costs.params), "flops": float(plan.costs.flops)}
+        costs |= {} if self._more is None else self._more(architecture, plan.costs)
         return costs | ({"latency_ms": self._milliseconds(plan)} if self._latency else {})
 
     def _milliseconds(self, plan: Blueprint) -> float:

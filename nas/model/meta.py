@@ -7,6 +7,7 @@ PyTorch that raises for shapes that do not fit.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,11 +21,20 @@ META = torch.device("meta")
 
 
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up in `flops` the operations of what runs inside, as PyTorch's FlopCounterMode counts them."""
+    """Adds up in `flops` the operations of what runs inside, as PyTorch's FlopCounterMode counts them.
+
+    `peak` is the bytes of the tensors made inside that were there at once, gradients aside. `fused` is what PyTorch
+    makes here, but not where it trains: there it has kernels of attention that never hold the weights of all pairs of
+    positions.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
+        self.peak = 0
+        self._there = 0
+        self._sizes: dict[int, tuple[object, int]] = {}
+        self.fused: list[Tensor] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -34,7 +44,23 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = _run(func, args, kwargs)
         if (formula := flop_registry.get(func.overloadpacket)) is not None:
             self.flops += _operations(formula, args, kwargs, out)
+        if not func.is_view:
+            for made in (out,) if isinstance(out, Tensor) else out if isinstance(out, tuple) else ():
+                if not args or made is not args[0]:
+                    self._note(made)
+            if func is aten._safe_softmax.default:
+                self.fused.append(out)
         return out
+
+    def _note(self, made: Tensor) -> None:
+        size, ref = made.nbytes, weakref.ref(made, self._gone)
+        self._sizes[id(ref)] = ref, size
+        self._there += size
+        if self._there > self.peak:
+            self.peak = self._there
+
+    def _gone(self, ref: object) -> None:
+        self._there -= self._sizes.pop(id(ref))[1]
 
 
 class Making(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -107,10 +133,10 @@ def _shape(tensors: Sequence[Tensor]) -> torch.Size | None:
     first = tensors[0].shape
     if all(other.shape == first for other in tensors[1:]):
         return first
-    try:
-        return torch.Size(torch.broadcast_shapes(*(tensor.shape for tensor in tensors)))  # type: ignore[no-untyped-call]
-    except RuntimeError:
-        return None
+    n = max(tensor.dim() for tensor in tensors)
+    aligned = zip(*((1,) * (n - tensor.dim()) + tensor.shape for tensor in tensors), strict=True)
+    sizes = [{*axis} - {1} or {1} for axis in aligned]
+    return torch.Size(size for (size,) in sizes) if all(len(size) == 1 for size in sizes) else None
 
 
 def _plain(tensor: Tensor) -> bool:

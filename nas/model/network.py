@@ -8,6 +8,7 @@ from torch import nn
 
 from nas.errors import CandidateError
 from nas.model.count import Costs
+from nas.model.footprint import Adding
 from nas.model.names import attribute, class_name, unused
 from nas.model.parts import Arguments, Part, StandIn
 from nas.model.plan import RESERVED, Masks, Plan, Step
@@ -63,7 +64,8 @@ class Known:
         plan = work.plan(flat, graph)
         name = self._unused(class_name(path))
         self.inner[name] = plan
-        arguments = (("inputs", ports), ("output", plan.output_port), ("costs", work.costs))
+        costs = (("params", work.params), ("flops", work.flops), ("footprint", work.memory.footprint(flat.output)))
+        arguments = (("inputs", ports), ("output", plan.output_port), *costs)
         return Part(f"{name}()", StandIn, arguments), plan
 
     def _unused(self, name: str) -> str:
@@ -87,13 +89,13 @@ class Settling:
         self.masks = [i if padded and port.kind == "tokens" else None for i, port in enumerate(inputs)]
         self.paths: list[str] = [f"input {i}" for i in range(len(inputs))]
         self.steps: list[Step] = []
-        self._params = self._flops = 0
+        self.params = self.flops = 0
+        self.memory = Adding(inputs)
         self._attributes: set[str] = set()
 
-    @property
-    def costs(self) -> Costs:
-        """Of all terms so far."""
-        return Costs(self._params, self._flops)
+    def costs(self, output: Port) -> Costs:
+        """Of all terms, as a network that gives `output`."""
+        return Costs(self.params, self.flops, self.memory.training(output), self.memory.evaluating(output))
 
     def plan(self, flat: Flat, graph: Graph) -> Plan:
         """All of `flat` settled; `graph` tells the shapes of inputs that simplification found to be zero."""
@@ -129,8 +131,10 @@ class Settling:
         self.ports.append(settled.output)
         self.paths.append(path)
         self.known.shapes[path] = settled.output
-        self._params += settled.costs.params
-        self._flops += settled.costs.flops
+        self.params += settled.params
+        self.flops += settled.flops
+        name = term.path.rpartition("/")[2]
+        self.memory.add(settled.footprint, name, term.ports, incoming, settled.output)
 
     def _masks(self, term: Term, cls: type[nn.Module], incoming: Ports, output: Port) -> Masks | None:
         """What the term hears of padding; its output's mask is noted.

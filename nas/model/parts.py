@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.model.count import Costs
+from nas.model.footprint import Footprint
 from nas.space.ports import Port
 
 Arguments = tuple[tuple[str, Any], ...]
@@ -38,10 +38,12 @@ class StandIn(nn.Module):
     It learns as many numbers as the graph; `examples` counts what it is run on, so that operations can be multiplied.
     """
 
-    def __init__(self, *, inputs: tuple[Port, ...], output: Port, costs: Costs) -> None:
+    def __init__(
+        self, *, inputs: tuple[Port, ...], output: Port, params: int, flops: int, footprint: Footprint
+    ) -> None:
         super().__init__()
-        self.inputs, self.output, self.costs = inputs, output, costs
-        self.weight = nn.Parameter(torch.empty(costs.params))
+        self.inputs, self.output, self.flops, self.footprint = inputs, output, flops, footprint
+        self.weight = nn.Parameter(torch.empty(params))
         self.examples = 0
 
     def forward(self, *given: Tensor) -> Tensor:
@@ -51,7 +53,21 @@ class StandIn(nn.Module):
             raise ValueError(f"expected {', '.join(map(str, self.inputs))} for its graph, got shapes {shapes}")
         batch = given[0].shape[0]
         self.examples += batch
-        return torch.empty((batch, *self.output.shape), device=given[0].device)
+        made: Tensor = _Run.apply(self, self.weight, *given)  # type: ignore[no-untyped-call]
+        return made
+
+
+class _Run(torch.autograd.Function):
+    """One run of a stand-in, which keeps for the backward pass as much as its graph does."""
+
+    @staticmethod
+    def forward(ctx: Any, graph: StandIn, weight: Tensor, *given: Tensor) -> Tensor:
+        kept, batch = graph.footprint, given[0].shape[0]
+        output = torch.empty((batch, *graph.output.shape), device=given[0].device)
+        inside = (torch.empty(batch * kept.inside, dtype=torch.uint8, device=given[0].device),) if kept.inside else ()
+        inputs = (x for x, keeps in zip(given, kept.inputs, strict=True) if keeps)
+        ctx.save_for_backward(*inputs, *inside, *((output,) if kept.output else ()))
+        return output
 
 
 def flops_inside(module: nn.Module) -> int:
@@ -59,6 +75,6 @@ def flops_inside(module: nn.Module) -> int:
     total = 0
     for part in module.modules():
         if isinstance(part, StandIn):
-            total += part.examples * part.costs.flops
+            total += part.examples * part.flops
             part.examples = 0
     return total

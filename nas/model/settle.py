@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import CandidateError
-from nas.model.count import Costs, count_params
+from nas.model.count import count_params
+from nas.model.footprint import Footprint, Keeping, differentiable
 from nas.model.meta import Counting, Making
 from nas.model.parts import Arguments, Part, flops_inside, made
 from nas.space.graph import Block
@@ -25,15 +26,18 @@ Ports = tuple[Port, ...]
 Key = tuple[type[nn.Module], str, "_Place"]
 
 REMEMBERED = 20_000
+DROPOUTS = nn.modules.dropout._DropoutNd
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A block that fits: what its class is called with, what comes out, what it costs."""
+    """A block that fits: what its class is called with, what comes out, what it learns, computes and keeps."""
 
     arguments: Arguments
     output: Port
-    costs: Costs
+    params: int
+    flops: int
+    footprint: Footprint
 
 
 _known: dict[Key, Settled] = {}
@@ -136,13 +140,16 @@ def _settle(block: Block, cls: type[nn.Module], place: _Place, path: str) -> Set
         arguments = _arguments(block, cls, place)
         with Making():  # type: ignore[no-untyped-call]
             module = cls(**made(arguments)).eval()
-        with torch.no_grad(), Counting() as counting:
-            given = module(*meta_inputs(inputs, 2))
+        for part in module.modules():
+            part.train(isinstance(part, DROPOUTS))  # their masks are kept; else evaluation has the same shapes
+        examples, keeping = differentiable(meta_inputs(inputs, 2)), Keeping(module)
+        with keeping.watching(), Counting() as counting:
+            given = module(*examples)
         output = _output(block, given, inputs)
         flops = (counting.flops + flops_inside(module)) // 2
     except Exception as error:
         raise _unfit(block, inputs, path, error) from error
-    return Settled(arguments, output, Costs(count_params(module), flops))
+    return Settled(arguments, output, count_params(module), flops, keeping.footprint(examples, given, counting))
 
 
 def _unfit(block: Block, inputs: Ports, path: str, error: Exception) -> CandidateError:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nas.space.ports import TaskInfo
 from nas.train.task import IGNORE, Task, value_statistics
 
 Metrics = dict[str, float]
@@ -48,9 +49,9 @@ def target_of(task: Task) -> Target:
     return Tokens(task.characters) if task.info.target == "token" else Classes()
 
 
-def evaluation_batch(task: Task, most: int = 512) -> int:
+def evaluation_batch(task: TaskInfo, most: int = 512) -> int:
     """How many examples may be evaluated at a time."""
-    return max(1, min(most, SCORES_AT_ONCE // math.prod(task.info.output.shape)))
+    return max(1, min(most, SCORES_AT_ONCE // math.prod(task.output.shape)))
 
 
 @dataclass(frozen=True)

@@ -47,5 +47,5 @@ def load_weights(plan: Blueprint, place: str, number: int) -> nn.Module:
 def evaluate_test(network: nn.Module, task: Task, device: str = "cpu") -> dict[str, float]:
     """Loss and metrics on the test part; the only place that reads it, and only after the search."""
     where = torch.device(device)
-    found = evaluate(network.to(where), Data(task.test_arrays(), where, evaluation_batch(task)), target_of(task))
+    found = evaluate(network.to(where), Data(task.test_arrays(), where, evaluation_batch(task.info)), target_of(task))
     return {f"test_{name}": value for name, value in found.items()}

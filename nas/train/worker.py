@@ -90,7 +90,7 @@ class Worker:
         setting = Setting.open(config)  # let go of at the end, and with it the arrays that were split
         self.blueprint = setting.blueprint
         self.recipe = setting.recipe
-        batch = evaluation_batch(setting.task)
+        batch = evaluation_batch(setting.task.info)
         self.data, self.validation = (Data(part, self.device, batch) for part in setting.parts)
         self.target = target_of(setting.task)
         self.start = read_start(self.recipe.init) if self.recipe.init else None

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from scipy.stats import norm, rankdata
 
 from nas.controller.history import History
+from nas.controller.limits import MEMORY
 from nas.errors import CandidateError
 from nas.space.architecture import Architecture
 from nas.space.encode import chains
@@ -71,8 +72,9 @@ def normal_ranks(values: Sequence[float] | Array) -> Array:
 
 
 def _costs(history: History, architecture: Architecture) -> Mapping[str, float]:
+    """Without memory, which on tables nobody has tried: it says little that parameters and operations don't."""
     try:
-        return history.measure(architecture)
+        return {name: value for name, value in history.measure(architecture).items() if name != MEMORY}
     except CandidateError:
         return {}
 

@@ -48,7 +48,7 @@ class Recorder(Worker):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         task = Setting.open(config).task
-        self.test = Data(task.test_arrays(), self.device, evaluation_batch(task))
+        self.test = Data(task.test_arrays(), self.device, evaluation_batch(task.info))
         self.metric: str = config["metric"].removeprefix("val_")
 
     def record(self, architecture: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--limit", "params<1e6"], "expected a limit like 'params<=1e6' or 'flops<=50M', got 'params<1e6'"),
         (["--limit", "params<=10"], "meets it; the smallest params "),
         (["--limit", "latency_ms<=0"], "meets it; the smallest latency_ms "),
+        (["--limit", "memory_mb<=0.1"], "meets it; the smallest memory_mb "),
         (["--strategy", "optuna:tp"], "unknown sampler of Optuna 'tp'; did you mean 'tpe'?"),
         (["--strategy", "optuna:CmaEsSampler"], "sampler CmaEsSampler of Optuna takes numbers only, but decision"),
         (["--strategy", "optuna:gp", "--space", "mobilenet"], "sampler GPSampler of Optuna takes decisions that are"),

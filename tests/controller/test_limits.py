@@ -28,6 +28,7 @@ CELLS = toys.cell_space()
         ("params<=1e6", Limit("params", 1e6)),
         ("flops<=50M", Limit("flops", 50e6)),
         (" latency_ms <= 2.5 ", Limit("latency_ms", 2.5)),
+        ("memory_mb<=500", Limit("memory_mb", 500.0)),
         ("params>=10k", Limit("params", 1e4, least=True)),
         ("flops<=1.5G", Limit("flops", 1.5e9)),
         ("flops<=1_000", Limit("flops", 1000.0)),

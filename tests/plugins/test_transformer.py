@@ -202,8 +202,8 @@ def test_one_expert_learns_its_router_too_and_costs_as_one() -> None:
     assert module.router.weight.grad is not None
     assert module.router.weight.grad.abs().sum() > 0
     port = Port("sequence", (L, D))
-    dense = settle(b.feed_forward(), layers.FeedForward, (port,), "dense").costs
-    mixed = settle(b.mixture_of_experts(top=1), layers.MixtureOfExperts, (port,), "mixed").costs
+    dense = settle(b.feed_forward(), layers.FeedForward, (port,), "dense")
+    mixed = settle(b.mixture_of_experts(top=1), layers.MixtureOfExperts, (port,), "mixed")
     assert mixed.flops == dense.flops + 2 * L * D * 4
     assert mixed.params == 4 * dense.params + 4 * D
 

@@ -115,7 +115,7 @@ def test_the_task_says_what_is_asked() -> None:
 
 def test_large_answers_are_evaluated_in_small_batches() -> None:
     y = np.zeros((2, 4), dtype=np.int64)
-    assert evaluation_batch(task("class", y[:, 0])) == 512
-    many = evaluation_batch(task("token", y, 50_000))
+    assert evaluation_batch(task("class", y[:, 0]).info) == 512
+    many = evaluation_batch(task("token", y, 50_000).info)
     assert many * 4 * 50_000 <= SCORES_AT_ONCE < (many + 1) * 4 * 50_000
-    assert evaluation_batch(task("token", y, 10**9)) == 1
+    assert evaluation_batch(task("token", y, 10**9).info) == 1
