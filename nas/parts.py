@@ -50,7 +50,7 @@ class Parts:
         from nas.train.recipe import Recipe
 
         latency = any(limit.metric == LATENCY for limit in self.limits)
-        memory = Memory(self.task.info, Recipe.parse(self.config.recipe))
+        memory = Memory(self.task.info, Recipe.parse(self.config.recipe), self.config.processes)
         threads = self.config.threads
         return Measuring(self.task.info, self.manager.registry, more=memory, latency=latency, threads=threads)
 

@@ -23,20 +23,23 @@ class Memory:
 
     task: TaskInfo
     recipe: Recipe
+    processes: int = 1
 
     def __call__(self, architecture: Architecture, costs: Costs) -> Mapping[str, float]:
         """``memory_mb``, in millions of bytes."""
-        return {MEMORY: peak_bytes(costs, self.task, self.recipe.set_by(architecture.settings)) / MB}
+        recipe = self.recipe.set_by(architecture.settings)
+        return {MEMORY: peak_bytes(costs, self.task, recipe, processes=self.processes) / MB}
 
 
-def peak_bytes(costs: Costs, task: TaskInfo, recipe: Recipe, pieces: int = 1) -> int:
-    """The memory of a trial at its peak: of a training step, of an evaluation, or of writing its checkpoint.
+def peak_bytes(costs: Costs, task: TaskInfo, recipe: Recipe, *, pieces: int = 1, processes: int = 1) -> int:
+    """The memory of a trial, of each of its `processes`, at its peak: of a training step, of an evaluation, or of writing its checkpoint.
 
     Weights, gradients and the optimizer's numbers are there all the time, the rest as long as each takes. `pieces` of a
-    batch are trained on, and evaluated, one after the other. Not in it: Python, PyTorch and the data.
+    batch are trained on, and evaluated, one after the other; processes share a batch. Not in it: Python, PyTorch and
+    the data.
     """
     states = _states(recipe)
-    step = -(-recipe.batch_size // pieces) * costs.training
+    step = -(-recipe.batch_size // (pieces * processes)) * costs.training
     judged = max(1, evaluation_batch(task) // pieces) * costs.evaluating
     checkpoint = NUMBER * costs.params * (1 + states)
     return NUMBER * costs.params * (2 + states) + max(step, judged, checkpoint)

@@ -44,6 +44,7 @@ def test_activations_are_as_many_as_the_batch_and_its_pieces() -> None:
     assert peak_bytes(WIDE, TASK, recipe(batch_size=64)) == weights + 64 * 1_000_000
     assert peak_bytes(WIDE, TASK, recipe(batch_size=128)) == weights + 128 * 1_000_000
     assert peak_bytes(WIDE, TASK, recipe(batch_size=66), pieces=4) == weights + 17 * 1_000_000
+    assert peak_bytes(WIDE, TASK, recipe(batch_size=64), processes=2) == weights + 32 * 1_000_000
 
 
 def test_an_evaluation_can_take_more_than_a_step() -> None:
