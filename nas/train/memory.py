@@ -32,11 +32,11 @@ class Memory:
 
 
 def peak_bytes(costs: Costs, task: TaskInfo, recipe: Recipe, *, pieces: int = 1, processes: int = 1) -> int:
-    """The memory of a trial, of each of its `processes`, at its peak: of a training step, of an evaluation, or of writing its checkpoint.
+    """The memory of a trial at its peak: of a training step, of an evaluation, or of writing its checkpoint.
 
-    Weights, gradients and the optimizer's numbers are there all the time, the rest as long as each takes. `pieces` of a
-    batch are trained on, and evaluated, one after the other; processes share a batch. Not in it: Python, PyTorch and
-    the data.
+    With several `processes`, which share a batch, of each of them. Weights, gradients and the optimizer's numbers are
+    there all the time, the rest as long as each takes. `pieces` of a batch are trained on, and evaluated, one after the
+    other. Not in it: Python, PyTorch and the data.
     """
     states = _states(recipe)
     step = -(-recipe.batch_size // (pieces * processes)) * costs.training

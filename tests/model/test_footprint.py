@@ -146,6 +146,8 @@ def test_blocks_together_keep_what_the_network_does(name: str) -> None:
             space = build_space(REGISTRY, name, task)
         except SpaceError:
             continue
+        if task.padding is not None:
+            continue  # blocks that are told of padding pick out what is none
         if task.name == "image" and name != "resnet":
             continue  # as with small images, and larger
         plan = blueprint(space.reference, task, REGISTRY)
