@@ -233,11 +233,11 @@ def _drive(
     watcher: Watcher | None,
     deadline: float | None,
 ) -> Run:
-    from nas.controller.checkpoints import best_trials, checkpoint_file, drop_checkpoints
+    from nas.controller.checkpoints import Checkpoints, best_trials, checkpoint_file
     from nas.controller.controller import Controller
 
     config = parts.config
-    stack, dropped = ExitStack(), set[int]()
+    stack, checkpoints = ExitStack(), Checkpoints(folder)
     mirror = None
     if (storage := _other_place(folder, config)) is not None:
         from nas.controller.mirror import Mirror
@@ -246,9 +246,10 @@ def _drive(
 
     def watch(trial: Trial, history: History) -> None:
         if mirror is not None:
-            mirror.changed(history)
-        elif trial.finished:
-            drop_checkpoints(folder, history, dropped)
+            mirror.changed(trial, history)
+        else:
+            checkpoints.see(trial, history)
+            checkpoints.drop()
         if watcher is not None:
             watcher(trial, history)
 

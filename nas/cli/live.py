@@ -1,146 +1,158 @@
-"""What a person sees while a search runs: a live table on a terminal, plain lines elsewhere, nothing when quiet."""
+"""The live table: what runs with its curve, what has ended, the best or the front, and why trials were not trained."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from threading import Lock
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nas.cli.tables import STATE_STYLE, console, number
-from nas.config import parse_duration
-from nas.controller.controller import Watcher
+from nas.api import Run
+from nas.cli.curve import LEVELS, PLAIN_LEVELS, curve_values, extent, sparkline
+from nas.cli.pace import Pace, clock
+from nas.cli.tables import STATE_STYLE, number, said_of, source_of, summary
+from nas.controller.front import Front
 from nas.controller.history import History, Trial
+from nas.controller.tally import Tally
 
 RECENT = 6
 """Finished trials shown under the running ones: with two running the table fits twenty lines."""
+FRONT = 5
+"""Trials of a front that are shown."""
+OTHER_LINES = 18
+"""What is above and below the running trials: the terminal's other lines are theirs."""
+FEWEST = 4
+GROUPS = 2
+"""Kinds of reasons that are shown of each state."""
+REASON_WIDTH = 60
 
 
-@contextmanager
-def watch(quiet: bool, seconds: float | str | None = None) -> Iterator[Watcher | None]:
-    """The watcher that fits the output: a live table, lines, or none. `seconds` is the search's time, if it has one."""
-    if quiet:
-        yield None
-        return
-    out = console()
-    if not out.is_terminal:
-        yield LineWatcher()
-        return
-    table = TableWatcher(parse_duration(seconds) if isinstance(seconds, str) else seconds)
-    with Live(table, console=out, refresh_per_second=4, transient=True):
-        yield table
+class TableView:
+    """Progress, best so far, elapsed and remaining time, the running trials and the latest finished ones.
 
+    All of it comes from a tally, so that a refresh takes as long after a thousand trials as after ten.
+    """
 
-class LineWatcher:
-    """A line a finished trial, after one on what is searched."""
-
-    def __init__(self) -> None:
-        self._out = console()
-        self._begun = False
-
-    def __call__(self, trial: Trial, history: History) -> None:
-        """Prints the trial when it has ended."""
-        if not self._begun:
-            self._begun = True
-            many = f"{history.budget} trials" if history.budget else "as many trials as fit the time"
-            done = sum(t.finished for t in history.trials)
-            space = history.space
-            self._out.print(f"searching {space.name} ({space.size:,} architectures), {many}, {done} done before")
-        if trial.finished:
-            self._out.print(self._line(trial, history))
-
-    def _line(self, trial: Trial, history: History) -> str:
-        names = [objective.name for objective in history.objectives]
-        said = " ".join(f"{n}={number(v)}" for n, v in zip(names, trial.values or (), strict=False))
-        parts = [f"trial {trial.number} {trial.state}", said, trial.reason.partition("\n")[0]]
-        parts += [f"{trial.seconds:.1f}s", f"from {trial.source}", f"best {_best(history)}"]
-        return "  ".join(part for part in parts if part)
-
-
-class TableWatcher:
-    """Progress, best so far, elapsed and remaining time, the running trials and the latest finished ones."""
-
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, out: Console) -> None:
+        self._out = out
         self._begin = time.monotonic()
-        self._deadline = None if seconds is None else self._begin + seconds
+        self._lock = Lock()
         self._history: History | None = None
-        self._done_before = 0
+        self._recent: deque[Trial] = deque(maxlen=RECENT)
+        self._live = Live(self, console=out, refresh_per_second=4, transient=True)
+        self._live.start()
 
     def __call__(self, trial: Trial, history: History) -> None:
         """Takes what is to be shown from now on."""
-        if self._history is None:
-            self._done_before = _trained(history)
-        self._history = history
+        with self._lock:
+            if self._history is None:
+                self._tally = Tally(history.objectives, history.trials)
+                self._pace = Pace(self._tally)
+            self._tally.see(trial)
+            self._history = history
+            if trial.finished:
+                self._recent.appendleft(trial)
 
-    def __rich__(self) -> RenderableType:
-        elapsed = time.monotonic() - self._begin
-        if self._history is None:
+    def end(self, run: Run) -> None:
+        """The summary in the table's place."""
+        self.close()
+        self._out.print(summary(run))
+
+    def close(self) -> None:
+        """Gives the terminal back."""
+        self._live.stop()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        levels = PLAIN_LEVELS if options.ascii_only else LEVELS
+        rows = max(FEWEST, (options.height or console.height) - OTHER_LINES)
+        with self._lock:  # another thread draws than the one that watches
+            shown = self._shown(rows, levels)
+        yield shown
+
+    def _shown(self, rows: int, levels: str) -> RenderableType:
+        elapsed, history = time.monotonic() - self._begin, self._history
+        if history is None:
             return Text(f"starting the workers … {elapsed:.0f}s", "dim")
-        return Group(self._head(self._history, elapsed), self._trials(self._history))
+        parts = [self._head(history, elapsed), self._trials(history, rows, levels)]
+        if self._tally.front is not None and self._tally.front.points:
+            parts += _front_rows(self._tally.front, history)
+        parts += [Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in said_of(self._tally, groups=GROUPS)]
+        return Group(*parts)
 
     def _head(self, history: History, elapsed: float) -> RenderableType:
-        done, budget = _trained(history), history.budget
+        done, budget = self._tally.accepted, history.budget
         line = Table.grid(padding=(0, 3))
         line.add_row(
             Text(f"{done}/{budget or '∞'} trials", "bold"),
-            ProgressBar(total=budget or max(done, 1), completed=done, width=24),
-            f"elapsed {_clock(elapsed)}",
-            f"remaining {_clock(self._remaining(history, elapsed))}",
-            f"best {_best(history)}",
+            ProgressBar(total=budget or max(done, 1), completed=done, width=16),
+            f"elapsed {clock(elapsed)}",
+            f"remaining {clock(self._pace.remaining(history))}",
         )
-        return line
+        return Group(line, Text.assemble(("best ", "bold"), best_text(self._tally, history)))
 
-    def _remaining(self, history: History, elapsed: float) -> float | None:
-        """By the speed so far, and never beyond the deadline."""
-        done = _trained(history)
-        by_time = self._deadline - time.monotonic() if self._deadline is not None else None
-        fresh = done - self._done_before
-        if history.budget is None or fresh < 1:
-            return by_time
-        by_trials = elapsed / fresh * (history.budget - done)
-        return by_trials if by_time is None else min(by_trials, by_time)
-
-    def _trials(self, history: History) -> Table:
-        name = history.objectives[0].name
-        table = Table("trial", "state", "epoch", name, "seconds", "source", "reason", box=None, padding=(0, 2))
-        for trial in history.trials:
-            if not trial.finished:
-                latest = trial.curve[-1] if trial.curve else {}
-                epoch = f"{latest.get('epoch', 0):.0f}/{latest.get('epochs', 0):.0f}" if latest else "…"
-                value = number(latest.get(history.objectives[0].metric))
-                state = Text("running", STATE_STYLE["running"])
-                table.add_row(
-                    str(trial.number), state, epoch, value, number(latest.get("seconds")), trial.source, trial.reason
-                )
-        for trial in [t for t in history.trials if t.finished][: -RECENT - 1 : -1]:
-            state = Text(trial.state, STATE_STYLE[trial.state])
-            value = number((trial.values or [None])[0])
-            reason = trial.reason.partition("\n")[0][:60]
+    def _trials(self, history: History, rows: int, levels: str) -> Table:
+        objective = history.objectives[0]
+        table = Table(box=None, padding=(0, 1), pad_edge=False)
+        for column in ("trial", "state", "epoch", objective.name, "curve", "seconds", "source"):
+            table.add_column(column, no_wrap=True)
+        table.add_column("reason")  # which gives way where the terminal is narrow
+        running, ended = list(self._tally.running.values()), list(self._recent)
+        curves = [curve_values(trial, objective) for trial in [*running[:rows], *ended]]
+        low, high = extent(curves)
+        for trial, curve in zip([*running[:rows], *ended], curves, strict=True):
             table.add_row(
-                str(trial.number), state, str(len(trial.curve)), value, f"{trial.seconds:.1f}", trial.source, reason
+                str(trial.number),
+                Text(trial.state, STATE_STYLE[trial.state]),
+                epoch_text(trial),
+                number(value_of(trial, history)),
+                sparkline(curve, low, high, levels),
+                f"{trial.seconds:.1f}" if trial.seconds else "",
+                source_of(trial),
+                Text(trial.reason.partition("\n")[0][:REASON_WIDTH], no_wrap=True, overflow="ellipsis"),
             )
-        counts = Counter(trial.state for trial in history.trials)
-        table.caption = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        if len(running) > rows:
+            table.caption, table.caption_justify = f"and {len(running) - rows} more that run", "left"
         return table
 
 
-def _best(history: History) -> str:
-    best = history.best
-    return f"{number((best.values or [None])[0])} (trial {best.number})" if best else "-"
+def value_of(trial: Trial, history: History) -> float | None:
+    """The first objective's value, of a running trial that of its latest epoch."""
+    if trial.values:
+        return trial.values[0]
+    latest = trial.curve[-1] if trial.curve else {}
+    return None if trial.finished else latest.get(history.objectives[0].metric)
 
 
-def _trained(history: History) -> int:
-    return sum(trial.state in ("complete", "stopped", "failed") for trial in history.trials)
+def epoch_text(trial: Trial) -> str:
+    """How far a trial has come: ``3/8``."""
+    latest = trial.curve[-1] if trial.curve else {}
+    if not latest:
+        return "" if trial.finished else "…"
+    epochs = latest.get("epochs")
+    return f"{latest.get('epoch', len(trial.curve)):.0f}" + (f"/{epochs:.0f}" if epochs else "")
 
 
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(int(max(0, seconds)), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+def best_text(tally: Tally, history: History) -> str:
+    """The best trial and its values."""
+    best = tally.best
+    if best is None:
+        return "none yet"
+    names = [objective.name for objective in history.objectives]
+    said = " ".join(f"{name}={number(value)}" for name, value in zip(names, best.values or (), strict=True))
+    return f"{said} (trial {best.number})"
+
+
+def _front_rows(front: Front, history: History) -> list[RenderableType]:
+    """Some of the front, the best in the first objective first, and what it covers."""
+    table = Table(*("front", *(o.name for o in history.objectives)), box=None, padding=(0, 1), pad_edge=False)
+    found = sorted(front.points, key=lambda number: tuple(front.points[number]))
+    for member in found[:FRONT]:
+        table.add_row(str(member), *map(number, history.trials[member].values or ()))
+    covered = front.hypervolume
+    more = "" if covered is None else f", hypervolume {number(covered)}"
+    return [table, Text(f"{len(found)} on the front{more}", "dim")]

@@ -115,6 +115,7 @@ _RUN_OPTIONS = [
         "--runtime-env", metavar="JSON|FILE", help="Ray's runtime environment for the workers; docs/cluster.md."
     ),
     click.option("--quiet", "-q", is_flag=True, help="Print the result alone."),
+    click.option("--json-lines", is_flag=True, help="Print a JSON object for each event; docs/watching.md."),
 ]
 
 
@@ -127,6 +128,7 @@ def search(
     toml: Path | None,
     plugins: tuple[str, ...],
     quiet: bool,
+    json_lines: bool,
     recipe: str | None,
     no_proxies: bool,
     no_cache: bool,
@@ -144,11 +146,12 @@ def search(
     if recipe is not None:
         options["recipe"] = {**options.get("recipe", {}), **parse_pairs(recipe)}
     _warn_of_failures(create_manager(options.get("plugins", ())))
-    from nas.cli.live import watch
+    from nas.cli.watch import watch
 
-    with watch(quiet, options.get("time")) as watcher:
-        run = nas.search(watcher=watcher, **options)
-    _finish(run)
+    with watch(quiet=quiet, json_lines=json_lines) as view:
+        run = nas.search(watcher=view, **options)
+        view.end(run)
+    _leave(run)
 
 
 @main.command()
@@ -157,18 +160,21 @@ def search(
 @click.option("--trials", type=int, default=0, metavar="N", help="Train N more than the search's budget.")
 @click.option("--objective", "objectives", multiple=True, metavar="NAME", help="Judge all trials by this; all of them.")
 @click.argument("more", required=False, type=click.Choice(["more"]))
-def resume(run: str, trials: int, more: str | None, quiet: bool, no_cache: bool, **given: Any) -> None:
+def resume(
+    run: str, trials: int, more: str | None, quiet: bool, json_lines: bool, no_cache: bool, **given: Any
+) -> None:
     """Go on with a search that was stopped, killed or has ended; `--trials 50 more` adds to its budget."""
     if trials < 0:
         raise ConfigError(f"expected --trials to be a number of trials to add, got {trials}")
     changes = {name: value for name, value in given.items() if value is not None and value != ()}
     if no_cache:
         changes["cache"] = False
-    from nas.cli.live import watch
+    from nas.cli.watch import watch
 
-    with watch(quiet, changes.get("time")) as watcher:
-        found = nas.resume(run, trials=trials, watcher=watcher, **changes)
-    _finish(found)
+    with watch(quiet=quiet, json_lines=json_lines) as view:
+        found = nas.resume(run, trials=trials, watcher=view, **changes)
+        view.end(found)
+    _leave(found)
 
 
 for _option in reversed(_RUN_OPTIONS):
@@ -178,15 +184,16 @@ for _option in reversed(_RUN_OPTIONS):
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--trial", type=int, metavar="N", help="One trial with its curve and architecture.")
+@click.option("--all", "everything", is_flag=True, help="Every trial of a large search, too.")
 @JSON
-def show(run: Path, trial: int | None, as_json: bool) -> None:
-    """Show a search: its best architecture and every trial; also while it runs."""
+def show(run: Path, trial: int | None, everything: bool, as_json: bool) -> None:
+    """Show a search: its best architecture and its trials; also while it runs."""
     found = nas.load_run(run)
     if trial is not None:
         chosen = tables.one_trial(found, trial)
         _print(chosen, as_json, tables.trial_table)
         return
-    _print(tables.run_record(found), as_json, lambda _: tables.run_table(found))
+    _print(tables.run_record(found), as_json, lambda _: tables.run_table(found, everything=everything))
 
 
 @main.command()
@@ -231,8 +238,7 @@ def _warn_of_failures(manager: Manager) -> None:
         click.echo(f"warning: plugin {name} does not work and is left out: {reason}", err=True)
 
 
-def _finish(run: nas.Run) -> None:
-    tables.console().print(tables.summary(run))
+def _leave(run: nas.Run) -> None:
     if run.best is None:
         sys.exit(1)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from inspect import Parameter
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -17,9 +18,10 @@ from rich.text import Text
 from nas.api import Run
 from nas.config import SearchConfig
 from nas.controller.front import front, hypervolume_of, reference_values
-from nas.controller.history import History, Trial
+from nas.controller.history import History, Objective, State, Trial
 from nas.controller.limits import QUANTITIES
 from nas.controller.ranks import rank_correlation
+from nas.controller.tally import Tally
 from nas.errors import LedgerError, NasError
 from nas.plugin.build import build_space
 from nas.plugin.manager import Manager
@@ -30,7 +32,12 @@ STATE_STYLE = {"complete": "green", "running": "cyan", "stopped": "yellow", "fai
 
 
 def console() -> Console:
-    """A console on standard output; wide when it is no terminal, so that lines stay whole for grep."""
+    """A console on standard output; wide when it is no terminal, so that lines stay whole for grep.
+
+    A character that the output cannot show is a question mark, and no reason to end a search.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     made = Console(highlight=False)
     return made if made.is_terminal else Console(highlight=False, width=160)
 
@@ -45,9 +52,9 @@ def source_of(trial: Trial) -> str:
     return f"{trial.source} (known)" if trial.cached else trial.source
 
 
-def trial_record(run: Run, trial: Trial) -> dict[str, Any]:
+def trial_record(trial: Trial, objectives: Sequence[Objective]) -> dict[str, Any]:
     """A trial for ``--json``."""
-    names = [objective.name for objective in run.history.objectives]
+    names = [objective.name for objective in objectives]
     return {
         "number": trial.number,
         "state": trial.state,
@@ -66,14 +73,14 @@ def run_record(run: Run) -> dict[str, Any]:
     """A run for ``--json``."""
     best = None
     if run.best is not None:
-        best = trial_record(run, run.best) | _test_metrics(run)
+        best = trial_record(run.best, run.history.objectives) | _test_metrics(run)
     return {
         "folder": str(run.folder),
         "config": run.config.model_dump(mode="json"),
         "best": best,
         **_front_record(run),
         "explained": run.explained,
-        "trials": [trial_record(run, trial) for trial in run.trials],
+        "trials": [trial_record(trial, run.history.objectives) for trial in run.trials],
     }
 
 
@@ -104,7 +111,7 @@ def one_trial(run: Run, wanted: int) -> dict[str, Any]:
     for trial in run.trials:
         if trial.number == wanted:
             more = {"curve": [dict(epoch) for epoch in trial.curve], "architecture": trial.architecture.to_dict()}
-            return trial_record(run, trial) | more
+            return trial_record(trial, run.history.objectives) | more
     raise LedgerError(f"{run.folder} has no trial {wanted}; it has {len(run.trials)}, numbered from 0")
 
 
@@ -125,13 +132,17 @@ def trial_table(record: dict[str, Any]) -> RenderableType:
     return Group(facts, curve)
 
 
-def run_table(run: Run) -> RenderableType:
-    """A run for people: all trials, the best one marked, and with several objectives those on the front."""
+def run_table(run: Run, *, everything: bool = False) -> RenderableType:
+    """A run for people: the trials, the best one marked, and with several objectives those on the front.
+
+    Of many trials those that run and the best, unless `everything` is wanted.
+    """
     names = [objective.name for objective in run.history.objectives]
     costs = [] if "params" in names else ["params"]
     table = Table("", "trial", "state", *names, *costs, "seconds", "source", "digest", "reason", title=str(run.folder))
     others = {trial.number for trial in front(run.history)} if len(names) > 1 else set()
-    for trial in run.trials:
+    shown = run.trials if everything or len(run.trials) <= MANY else _notable(run.history)
+    for trial in shown:
         mark = "★" if run.best is not None and trial.number == run.best.number else ""
         mark = mark or ("◆" if trial.number in others else "")
         values = trial.values or [None] * len(names)
@@ -140,20 +151,26 @@ def run_table(run: Run) -> RenderableType:
             mark, str(trial.number), state, *map(number, values), *(_count(trial.metrics.get(name)) for name in costs),
             f"{trial.seconds:.1f}", source_of(trial), trial.digest[:12], trial.reason.partition("\n")[0],
         )  # fmt: skip
+    if left := len(run.trials) - len(shown):
+        table.caption = f"those that run and the {TOP} best; {left:,} more with --all"
     return Group(table, summary(run))
+
+
+def _notable(history: History) -> list[Trial]:
+    """The trials that run, and then the best."""
+    running = [trial for trial in history.trials if not trial.finished]
+    return running + sorted(history.complete, key=history.score, reverse=True)[:TOP]
 
 
 def summary(run: Run) -> RenderableType:
     """How the search ended: the best architecture, its accuracies, the files and the line that loads it."""
-    states = Counter(trial.state for trial in run.trials)
-    counts = ", ".join(f"{count} {state}" for state, count in states.items()) or "no trials"
-    lines = [Text(f"{counts}{'; ' + run.reason if run.reason else ''}")]
-    if known := [trial.seconds for trial in run.trials if trial.cached]:
-        lines.append(Text(f"{len(known)} were known from earlier searches, which saved {sum(known):.0f} s of training"))
+    tally = Tally(run.history.objectives, run.trials)
+    counts, *more = said_of(tally, groups=GROUPS)
+    lines = [Text(f"{counts}{'; ' + run.reason if run.reason else ''}"), *map(Text, more)]
     best = run.best
     if best is None:
         lines.append(Text("no trial is complete", "red"))
-        if "running" in states and run.reason:
+        if tally.running and run.reason:
             lines.append(Text(f"give it more time, or fewer epochs: nas resume {run.folder} --time 10m goes on"))
         return Panel(Group(*lines), title=str(run.folder))
     facts = Table.grid(padding=(0, 2))
@@ -175,6 +192,21 @@ def summary(run: Run) -> RenderableType:
         facts.add_row("load it with", Text(load_line(run.folder / "best"), "bold"))
     fronts = [front_table(run)] if len(run.history.objectives) > 1 else []
     return Panel(Group(*lines, facts, *fronts), title=str(run.folder))
+
+
+def said_of(tally: Tally, groups: int) -> list[str]:
+    """What became of the trials: how many, what was known, and so many kinds of reasons why some were not trained."""
+    found: dict[State, int] = {**tally.states, "running": len(tally.running)}
+    lines = [", ".join(f"{found[state]} {state}" for state in get_args(State) if found.get(state)) or "no trials"]
+    if tally.known:
+        saved = f"{tally.saved_seconds:.0f} s of training"
+        lines.append(f"{tally.known} were known from earlier searches, which saved {saved}")
+    for state in WITH_REASONS:
+        reasons = tally.reasons[state].most() if state in tally.reasons else []
+        lines += [f"{state}: {count} × {reason}" for count, reason in reasons[:groups]]
+        if rest := reasons[groups:]:
+            lines.append(f"{state}: {sum(count for count, _ in rest)} for {len(rest)} other reasons")
+    return lines
 
 
 def model_text(shares: Mapping[str, float]) -> str:
@@ -213,6 +245,12 @@ def load_line(folder: Path) -> str:
     return f'import runpy; model = runpy.run_path("{folder.resolve() / "model.py"}")["load"]()'
 
 
+WITH_REASONS: tuple[State, ...] = ("failed", "refused")
+"""States whose reasons people want to know: something may be wrong."""
+MANY, TOP = 40, 20
+"""Trials up to which a run is shown whole, and how many of the best are shown of a larger one."""
+GROUPS = 5
+"""Kinds of reasons in a summary."""
 LOST = 0.01
 """The share below which a part of a model is said to have lost its weight."""
 FEWEST = 5

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from heapq import heappop, heappush
+
 from nas.controller.history import History, Trial
 from nas.storage import File, delete
 
@@ -20,10 +24,31 @@ def best_trials(history: History) -> list[Trial]:
     return sorted(history.complete, key=history.score, reverse=True)[:KEPT]
 
 
-def drop_checkpoints(place: File, history: History, dropped: set[int]) -> None:
-    """Deletes the checkpoints of finished trials that are not among the best `KEPT`, and adds them to `dropped`."""
-    keep = {trial.number for trial in best_trials(history)}
-    for trial in history.trials:
-        if trial.finished and trial.number not in keep and trial.number not in dropped:
-            delete(place / FOLDER / str(trial.number))
-            dropped.add(trial.number)
+class Checkpoints:
+    """The checkpoints at `place`: that of a finished trial goes when it is not, or no longer, among the best `KEPT`."""
+
+    def __init__(self, place: File) -> None:
+        self._place = place
+        self._best: list[tuple[float, int]] = []
+        self._stale: deque[int] = deque()
+        self._begun = False
+
+    def see(self, trial: Trial, history: History) -> None:
+        """A trial has changed; the first time all of `history` is looked at."""
+        for one in [trial] if self._begun else history.trials:
+            if one.finished and one.state != "refused":
+                self._ended(one, history.score(one))
+        self._begun = True
+
+    def drop(self) -> None:
+        """Deletes what need not be kept; another thread may do it than the one that sees."""
+        while self._stale:
+            delete(self._place / FOLDER / str(self._stale.popleft()))
+
+    def _ended(self, trial: Trial, score: float) -> None:
+        if trial.state != "complete" or not all(map(math.isfinite, trial.values or (math.nan,))):
+            self._stale.append(trial.number)
+            return
+        heappush(self._best, (score, -trial.number))
+        if len(self._best) > KEPT:
+            self._stale.append(-heappop(self._best)[1])

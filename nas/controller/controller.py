@@ -22,6 +22,7 @@ from nas.controller.job import TIME_UP, Done, Job, ScoreJob, Wait
 from nas.controller.ledger import Ledger
 from nas.controller.propose import Proposal, Proposer
 from nas.controller.scoring import Scoring
+from nas.controller.tally import Tally
 from nas.errors import CandidateError, SpaceError
 from nas.space.architecture import Architecture
 from nas.storage import File, write
@@ -41,10 +42,10 @@ logger = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
-    """Sees a trial whenever something happens to it: it starts, reports an epoch, ends, or is refused."""
+    """Sees a trial whenever something happens to it: it starts or goes on, reports an epoch, ends, or is refused."""
 
     def __call__(self, trial: Trial, history: History) -> None:
-        """Must be quick, for the search waits."""
+        """Must be quick, for the search waits, and not keep the `history`, whose trials change."""
         ...
 
 
@@ -94,7 +95,8 @@ class Controller:
         known = (trial.digest for trial in ledger.trials)
         self._proposer = Proposer(ledger.space, strategy, seed, known, reference)
         self._ahead: Proposal | Score | Wait | Done | None = None
-        self._scoring = Scoring(ledger, proxies, budget)
+        self._tally = Tally(ledger.objectives, ledger.trials)
+        self._scoring = Scoring(ledger, self._tally, proxies, budget)
         self._left_over = deque(trial.number for trial in ledger.trials if not trial.finished)
         self._losses: Counter[int] = Counter()
         self._accepted = sum(trial.state != "refused" for trial in ledger.trials)
@@ -110,7 +112,13 @@ class Controller:
             limits=self._limits,
             proxies=self._scoring.proxies,
             scorable=scorable,
+            deadline=self.deadline,
         )
+
+    def _looked_at(self) -> History:
+        """The trials for those who are told of an event: not a copy of all of them at each."""
+        live = self.ledger.history(self.budget, live=True)
+        return replace(live, measure=self._check, limits=self._limits, deadline=self.deadline)
 
     @property
     def seconds_left(self) -> float:
@@ -119,7 +127,7 @@ class Controller:
 
     def begin(self) -> None:
         """Tells the observers that the search starts or goes on."""
-        self._tell("nas_search_started", history=self.history, run=str(self.ledger.folder))
+        self._tell("nas_search_started", run=str(self.ledger.folder))
 
     def prepare(self) -> None:
         """Thinks of what `next` will say, which takes a second the first time: for while workers are started."""
@@ -128,7 +136,7 @@ class Controller:
 
     def end(self) -> None:
         """Tells the observers that the search has ended; for when the winner is exported."""
-        self._tell("nas_search_finished", history=self.history, run=str(self.ledger.folder))
+        self._tell("nas_search_finished", run=str(self.ledger.folder))
 
     def next(self) -> Job | ScoreJob | Wait | Done:
         """What to run now: trials that a dead driver left in flight, then new ones and what they need to be chosen.
@@ -172,7 +180,7 @@ class Controller:
         if self._losses[number] > MOST_LOSSES:
             return self.finish(number, "failed", f"{reason} ({self._losses[number]} times)")
         self._left_over.append(number)
-        return self._show(self.ledger.trials[number])
+        return self.ledger.trials[number]
 
     def left(self, numbers: Iterable[int]) -> None:
         """Trials whose workers are gone through no fault of theirs, with the machine or with Ray: they go on."""
@@ -193,7 +201,7 @@ class Controller:
         trial = self.ledger.finish(number, state, kept, reason)
         if self._cache is not None and state == "complete":
             self._cache.put(trial)
-        self._tell("nas_trial_finished", trial=trial, history=self.history)
+        self._tell("nas_trial_finished", trial=trial)
         return self._show(trial)
 
     def _decide(self, proposal: Proposal) -> Job | Wait | Done:
@@ -224,7 +232,7 @@ class Controller:
                 write(checkpoint_file(self._place, len(self.ledger.trials)), known.weights.read_bytes())
             except OSError:
                 return None
-        elif self._would_be_kept(found):
+        elif not self._tally.beaten(found):  # it would be the best one, or on the front: its weights are wanted
             return None
         trial = self.ledger.answer(
             proposal.architecture,
@@ -234,23 +242,13 @@ class Controller:
             values=found,
             seconds=known.seconds,
         )
-        self._tell("nas_trial_finished", trial=trial, history=self.history)
+        self._tell("nas_trial_finished", trial=trial)
         self._show(trial)
         return Wait()
 
-    def _would_be_kept(self, values: Sequence[float]) -> bool:
-        """Whether a trial with these values would be the best one, or on the front: then its weights are wanted."""
-        signs = [objective.sign for objective in self.ledger.objectives]
-        beaten = (
-            all(sign * theirs >= sign * ours for sign, theirs, ours in zip(signs, trial.values, values, strict=True))
-            for trial in self.ledger.history().complete
-            if trial.values
-        )
-        return not any(beaten)
-
     def _refuse(self, proposal: Proposal, reason: str, metrics: Mapping[str, float] | None = None) -> Wait | Done:
         trial = self.ledger.refuse(proposal.architecture, source=proposal.source, reason=reason, metrics=metrics)
-        self._tell("nas_trial_finished", trial=trial, history=self.history)
+        self._tell("nas_trial_finished", trial=trial)
         self._show(trial)
         self._refusals[reason] += 1
         if self._refusals.total() >= FIRST_REFUSALS and not self._accepted:
@@ -276,9 +274,10 @@ class Controller:
         return ""
 
     def _show(self, trial: Trial) -> Trial:
+        self._tally.see(trial)
         if self._watcher is not None:
             try:
-                self._watcher(trial, self.history)
+                self._watcher(trial, self._looked_at())
             except Exception:
                 logger.warning("the display failed at trial %d; the search goes on", trial.number, exc_info=True)
         return trial
@@ -287,6 +286,7 @@ class Controller:
         """One observer after the other, so that one that raises neither ends the search nor silences the rest."""
         if self._observers is None:
             return
+        said["history"] = self._looked_at()
         for plugin in getattr(self._observers, hook).get_hookimpls():
             try:
                 plugin.function(*(said[name] for name in plugin.argnames))

@@ -6,6 +6,7 @@ Points are lists of costs: every objective turned so that less is better.
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Sequence
 
 from nas.controller.history import History, Objective, Trial
@@ -43,27 +44,74 @@ def front_of(points: Sequence[Point]) -> list[int]:
     return sorted(found)
 
 
+class Front:
+    """The front of a search and what it covers, kept up as trials complete, in the time that the front's size takes.
+
+    `points` has the costs of the trials on the front, by number. It says what `front`, `reference_values` and
+    `hypervolume_of` say of a history with the same trials.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self._objectives = tuple(objectives)
+        self._first: list[tuple[int, Point]] = []
+        self.points: dict[int, Point] = {}
+
+    def add(self, number: int, values: Sequence[float]) -> None:
+        """A complete trial with finite values."""
+        point = turned(values, self._objectives)
+        insort(self._first, (number, point))
+        del self._first[FIRST:]
+        if not _dominated(point, list(self.points.values())):
+            self.points = {n: other for n, other in self.points.items() if not dominates(point, other)}
+            self.points[number] = point
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the trials that no other dominates."""
+        return sorted(self.points)
+
+    @property
+    def reference(self) -> list[float] | None:
+        """See `reference_values`."""
+        return _values(self._corner(), self._objectives)
+
+    @property
+    def hypervolume(self) -> float | None:
+        """See `hypervolume_of`; what is dominated covers nothing by itself."""
+        corner = self._corner()
+        return None if corner is None else hypervolume([self.points[n] for n in self.numbers], corner)
+
+    def _corner(self) -> tuple[float, ...] | None:
+        return _worst([point for _, point in self._first])
+
+
 def reference_point(history: History) -> tuple[float, ...] | None:
     """The worst cost in each objective among the first `FIRST` complete trials; None until there are so many.
 
     It does not move after that, so that hypervolumes of one search can be compared with one another.
     """
-    first = costs(history, history.complete[:FIRST])
-    return tuple(map(max, zip(*first, strict=True))) if len(first) == FIRST else None
+    return _worst(costs(history, history.complete[:FIRST]))
 
 
 def reference_values(history: History) -> list[float] | None:
     """The `reference_point` as values of the objectives, for people."""
-    point = reference_point(history)
-    if point is None:
-        return None
-    return [-objective.sign * cost for objective, cost in zip(history.objectives, point, strict=True)]
+    return _values(reference_point(history), history.objectives)
 
 
 def hypervolume_of(history: History) -> float | None:
     """What the front covers of the space below the `reference_point`; None while there is no such point."""
     reference = reference_point(history)
     return None if reference is None else hypervolume(costs(history, history.complete), reference)
+
+
+def _worst(first: Sequence[Point]) -> tuple[float, ...] | None:
+    return tuple(map(max, zip(*first, strict=True))) if len(first) == FIRST else None
+
+
+def _values(point: Point | None, objectives: Sequence[Objective]) -> list[float] | None:
+    if point is None:
+        return None
+    return [-objective.sign * cost for objective, cost in zip(objectives, point, strict=True)]
 
 
 def dominates(one: Point, other: Point) -> bool:

@@ -91,6 +91,7 @@ class History:
     `measure` gives the costs of any candidate and refuses those that cannot be built; `limits` are bounds on them.
     `proxies` names the zero-cost scores that may be asked for with a `Score`, `scores` has those known, by digest;
     of `scorable` more architectures at most they may be asked now, None for any number.
+    `deadline` is the `time.monotonic` at which the search is over, None for no limit.
     """
 
     space: Space
@@ -102,6 +103,7 @@ class History:
     proxies: tuple[str, ...] = ()
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     scorable: int | None = None
+    deadline: float | None = None
 
     def allowed(self, architecture: Architecture) -> bool:
         """Whether the candidate can be built and keeps within every limit."""

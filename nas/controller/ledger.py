@@ -22,7 +22,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
 from optuna.trial import create_trial
 
-from nas.controller.front import HYPERVOLUME, front, hypervolume_of, reference_values
+from nas.controller.front import HYPERVOLUME, Front
 from nas.controller.history import History, Objective, State, Trial
 from nas.controller.journal import Journal, repair
 from nas.controller.lock import RunLock
@@ -66,6 +66,11 @@ class Ledger:
         self.trials: list[Trial] = [thawed(trial) for trial in found]
         self.scores, self.score_seconds = load_scores(storage, self._study)
         self._distributions = {d.label: CategoricalDistribution(d.names) for d in space.decisions}
+        self._front = Front(self.objectives)
+        self._said: dict[str, Any] = {}
+        if len(self.objectives) > 1:
+            for trial in self.history().complete:
+                self._front.add(trial.number, trial.values or ())
 
     @classmethod
     def create(
@@ -145,9 +150,10 @@ class Ledger:
             until = max(until, end)
         return busy
 
-    def history(self, budget: int | None = None) -> History:
-        """The trials as they are now."""
-        return History(self.space, self.objectives, tuple(self.trials), budget, scores=self.scores)
+    def history(self, budget: int | None = None, *, live: bool = False) -> History:
+        """The trials as they are now; with `live` they are the ledger's own list, for who looks and forgets at once."""
+        trials = self.trials if live else tuple(self.trials)
+        return History(self.space, self.objectives, trials, budget, scores=self.scores)
 
     def record_scores(self, digest: str, scores: Mapping[str, float], seconds: float) -> None:
         """The zero-cost scores of an architecture, which took `seconds`; without any it is known to have none."""
@@ -220,14 +226,15 @@ class Ledger:
 
     def _with_front(self, ended: Trial) -> Trial:
         """The trial with the hypervolume that is covered now; the study has the front and the reference point."""
-        after = [*self.trials[: ended.number], ended, *self.trials[ended.number + 1 :]]
-        history = History(self.space, self.objectives, after)
-        best = front(history)
-        said = {"front": [trial.number for trial in best], "reference": reference_values(history)}
+        if ended.state == "complete" and ended.values and all(map(math.isfinite, ended.values)):
+            self._front.add(ended.number, ended.values)
+        said = {"front": self._front.numbers, "reference": self._front.reference}
         with self._journal.hurried():
             for key, value in said.items():
-                self._storage.set_study_user_attr(self._study, key, value)
-        covered = hypervolume_of(history)
+                if self._said.get(key, ...) != value:
+                    self._storage.set_study_user_attr(self._study, key, value)
+        self._said = said
+        covered = self._front.hypervolume
         return ended if covered is None else replace(ended, metrics={**ended.metrics, HYPERVOLUME: covered})
 
     def close(self) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from nas.controller.checkpoints import drop_checkpoints
-from nas.controller.history import History
+from nas.controller.checkpoints import Checkpoints
+from nas.controller.history import History, Trial
 from nas.controller.ledger import FILE
 from nas.errors import LedgerError
 from nas.storage import File, open_place, shown, write
@@ -34,17 +34,16 @@ class Mirror:
 
     def __init__(self, folder: Path, place: File) -> None:
         self._folder, self._place = folder, place
-        self._history: History | None = None
-        self._dropped: set[int] = set()
+        self._checkpoints = Checkpoints(place)
         self._woken, self._closed = threading.Event(), threading.Event()
         self._copied: dict[str, bytes] = {}
         self._problem = ""
         self._thread = threading.Thread(target=self._run, name="nas-mirror", daemon=True)
         self._thread.start()
 
-    def changed(self, history: History) -> None:
-        """The record has changed; the checkpoints to keep are those of `history`."""
-        self._history = history
+    def changed(self, trial: Trial, history: History) -> None:
+        """A trial has changed, and the record with it."""
+        self._checkpoints.see(trial, history)
         self._woken.set()
 
     def close(self) -> None:
@@ -71,8 +70,7 @@ class Mirror:
             try:
                 for name in (CONFIG, FILE):
                     self._copy(name)
-                if self._history is not None:
-                    drop_checkpoints(self._place, self._history, self._dropped)
+                self._checkpoints.drop()
                 self._problem = ""
             except Exception as error:
                 self._problem = " ".join(str(error).split())

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from nas.controller.history import Score
 from nas.controller.job import ScoreJob
 from nas.controller.ledger import Ledger
+from nas.controller.tally import Tally
 from nas.space.architecture import Architecture
 
 SHARE = 0.1
@@ -25,11 +26,12 @@ BATCH = 8
 class Scoring:
     """The scores of one search; `proxies` are the names of those that it may compute.
 
+    tally: of the ledger's trials, kept up by its owner.
     budget: trials of the whole search, None for no limit.
     """
 
-    def __init__(self, ledger: Ledger, proxies: Sequence[str], budget: int | None) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, tally: Tally, proxies: Sequence[str], budget: int | None) -> None:
+        self._ledger, self._tally = ledger, tally
         self.proxies = tuple(proxies)
         self._budget = budget
         self._begun = time.monotonic()
@@ -77,13 +79,13 @@ class Scoring:
 
     def _implied(self, seconds_left: float) -> float:
         """Seconds of training in the whole search, as far as its trials so far tell."""
-        complete = [trial.seconds for trial in self._ledger.trials if trial.state == "complete" and not trial.cached]
-        if not complete:
+        trained, seconds = self._tally.trained, self._tally.trained_seconds
+        if not trained:
             return 0.0
         bounds = []
         if self._budget is not None:
-            bounds.append(self._budget * sum(complete) / len(complete))
+            bounds.append(self._budget * seconds / trained)
         if math.isfinite(seconds_left):
             elapsed = time.monotonic() - self._begun
-            bounds.append(sum(complete) * (1 + seconds_left / max(elapsed, 1e-9)))
+            bounds.append(seconds * (1 + seconds_left / max(elapsed, 1e-9)))
         return min(bounds, default=0.0)

@@ -35,7 +35,7 @@ def nas_search_started(history: History, run: str) -> None:
 
 @hookspec
 def nas_trial_finished(trial: Trial, history: History) -> None:
-    """A trial has ended, whatever its state, and is in the ledger."""
+    """A trial has ended, whatever its state, and is in the ledger; `history` is live, so it should not be kept."""
 
 
 @hookspec
