@@ -42,6 +42,11 @@ class Parts:
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...] = ()
 
+    @property
+    def examples(self) -> int:
+        """How many a search has to train and validate on."""
+        return len(self.task.train_arrays())
+
     @cached_property
     def measure(self) -> Measure:
         """Settles a candidate's shapes on the meta device; what it costs, or CandidateError."""
@@ -50,7 +55,7 @@ class Parts:
         from nas.train.recipe import Recipe
 
         latency = any(limit.metric == LATENCY for limit in self.limits)
-        memory = Memory(self.task.info, Recipe.parse(self.config.recipe), self.config.processes)
+        memory = Memory(self.task.info, Recipe.parse(self.config.recipe), self.examples, self.config.processes)
         threads = self.config.threads
         return Measuring(self.task.info, self.manager.registry, more=memory, latency=latency, threads=threads)
 

@@ -35,7 +35,11 @@ def running(parts: Parts) -> Iterator[Callable[[Controller, WorkerSpec], Done]]:
     if config.runner == "local":
         from nas.runner.local import run_local
 
-        yield run_local
+        def run_here(controller: Controller, spec: WorkerSpec) -> Done:
+            _restrict(controller, parts, *_memory_here(config))
+            return run_local(controller, spec)
+
+        yield run_here
         return
     from nas.runner.cluster import starting
 
@@ -45,9 +49,45 @@ def running(parts: Parts) -> Iterator[Callable[[Controller, WorkerSpec], Done]]:
 
         def run(controller: Controller, spec: WorkerSpec) -> Done:
             controller.prepare()
-            return run_ray(controller, spec, resources, scheduler=make_scheduler(parts), cluster=cluster())
+            there = cluster()
+            _restrict(controller, parts, _memory_there(resources, there.slots), raises=bool(resources.gpus_per_trial))
+            return run_ray(controller, spec, resources, scheduler=make_scheduler(parts), cluster=there)
 
         yield run
+
+
+def _memory_here(config: SearchConfig) -> tuple[float | None, bool]:
+    """What tensors of a trial may take in this process, and whether that is on a GPU."""
+    from nas.runner.memory import GPU_SHARE, SHARE, free_memory, free_of_gpu
+
+    if (of_gpu := free_of_gpu()) is not None:
+        return GPU_SHARE * of_gpu, True
+    free = free_memory()
+    return free and SHARE * free / config.processes, False
+
+
+def _memory_there(resources: Resources, slots: int) -> float | None:
+    """The same in a worker on Ray."""
+    from nas.runner.memory import free_memory, part_of
+    from nas.runner.nodes import gpu_memory, node_memory
+
+    if resources.gpus_per_trial:
+        return gpu_memory(resources)
+    if resources.address is not None:
+        return node_memory(slots, resources)
+    free = free_memory()
+    return free and part_of(free, slots * resources.processes)
+
+
+def _restrict(controller: Controller, parts: Parts, there: float | None, raises: bool) -> None:
+    """Refuses what does not fit beside the data into the memory of a trial, where that is known."""
+    from nas.train.memory import memory_limit
+    from nas.train.recipe import Recipe
+
+    if there is not None:
+        arrays = parts.task.train_arrays()
+        data = sum(array.nbytes for array in (*arrays.x, arrays.y))
+        controller.restrict(memory_limit(max(0.0, there - data), Recipe.parse(parts.config.recipe), raises=raises))
 
 
 def _resources(config: SearchConfig) -> Resources:

@@ -88,6 +88,7 @@ class Controller:
         self.seed = seed
         self._check = check
         self._limits = tuple(limits)
+        self._given: list[Limit] = []
         self._cache = cache
         self._place = place or ledger.folder
         self._observers = observers
@@ -133,6 +134,14 @@ class Controller:
         """Thinks of what `next` will say, which takes a second the first time: for while workers are started."""
         if not self._left_over and (self.budget is None or self._accepted < self.budget):
             self._ahead = self._proposer.propose(self.history)
+
+    def restrict(self, limit: Limit) -> None:
+        """Refuses what is outside of a limit that comes from where trials run.
+
+        Strategies hear of it when it was broken for the first time: in most searches nothing is near it, and to keep
+        within it they would have to measure all that they think of.
+        """
+        self._given.append(limit)
 
     def end(self) -> None:
         """Tells the observers that the search has ended; for when the winner is exported."""
@@ -209,8 +218,10 @@ class Controller:
             metrics = self._check(proposal.architecture)
         except CandidateError as error:
             return self._refuse(proposal, str(error))
-        if broken := [str(limit) for limit in self._limits if not limit.met(metrics)]:
-            return self._refuse(proposal, f"it breaks the limit {' and '.join(broken)}", metrics)
+        if broken := [limit for limit in dict.fromkeys((*self._limits, *self._given)) if not limit.met(metrics)]:
+            self._limits = tuple(dict.fromkeys((*self._limits, *broken)))
+            reasons = (limit.broken(proposal.architecture, metrics) for limit in broken)
+            return self._refuse(proposal, " and ".join(reasons), metrics)
         self._refusals.clear()
         self._accepted += 1
         if self._cache is not None and (known := self._cache.get(proposal.architecture.digest)) is not None:

@@ -44,6 +44,10 @@ class Limit:
         value = known.get(self.metric, math.nan)
         return value >= self.bound if self.least else value <= self.bound
 
+    def broken(self, candidate: Architecture, known: Mapping[str, float]) -> str:
+        """Why a candidate that does not keep within it is refused."""
+        return f"it breaks the limit {self}"
+
     def __str__(self) -> str:
         return f"{self.metric}{'>=' if self.least else '<='}{self.bound:g}"
 

@@ -14,7 +14,8 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.errors import ConfigError
-from nas.runner.spec import WorkerSpec, explain
+from nas.runner.memory import GPU_SHARE, free_of_gpu, part_of
+from nas.runner.spec import Resources, WorkerSpec, explain
 from nas.storage import check_writable, delete, open_place, shown, write
 
 PACKAGES = ("graphnas", "torch", "ray")
@@ -22,6 +23,10 @@ NONE = "none"
 
 LOOK_SECONDS = 900.0
 """Ray itself takes up to ten minutes to make a runtime environment."""
+
+
+GPU_SECONDS = 60.0
+"""A process that sees a GPU must load PyTorch first."""
 
 
 def versions() -> dict[str, str]:
@@ -60,6 +65,30 @@ def check_nodes(spec: WorkerSpec) -> None:
                 )
     finally:
         delete(open_place(place) / token)
+
+
+def node_memory(slots: int, resources: Resources) -> float | None:
+    """What tensors may take in each process of a trial, on the node that has least; None where Ray does not say.
+
+    Ray's figure: what was free when it started there.
+    """
+    found = []
+    for there in (node["Resources"] for node in _nodes() if node["Alive"]):
+        fit = min(slots, int(there.get("CPU", 0.0) / resources.cpus_per_trial))
+        if fit and "memory" in there:
+            found.append(part_of(there["memory"], fit * resources.processes))
+    return min(found, default=None)
+
+
+def gpu_memory(resources: Resources) -> float | None:
+    """What tensors may take of each GPU of a trial, as a worker sees it; None where none answers in time."""
+    share = min(1.0, resources.gpus_per_trial)
+    task = ray.remote(num_cpus=0, num_gpus=share, max_calls=1, max_retries=0)(free_of_gpu)
+    try:
+        free: float | None = ray.get(task.remote(), timeout=GPU_SECONDS)
+    except RayError:
+        return None
+    return None if free is None else GPU_SHARE * share * free
 
 
 def _nodes() -> list[dict[str, Any]]:

@@ -24,13 +24,11 @@ from nas.train.data import Data
 from nas.train.group import ALONE, Alone, Leader, is_memory
 from nas.train.inherit import inherit, read_start
 from nas.train.loop import stream, train
+from nas.train.memory import PIECES
 from nas.train.proxy import EXAMPLES, Batch, draw_batch, make_scorer
 from nas.train.recipe import Recipe
 from nas.train.target import Metrics, evaluation_batch, target_of
 from nas.train.task import Arrays, Task, open_task, split, value_statistics
-
-PIECES = 4
-"""Of each batch, for a trial that ran out of memory: what is kept for the gradients falls to a quarter."""
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,21 @@ def test_what_breaks_a_limit_is_refused_with_its_costs_and_never_run(
     assert not search.history.allowed(refused[0].architecture)
 
 
+def test_a_limit_of_the_machine_is_told_to_strategies_when_it_was_broken(controller: Callable[..., Controller]) -> None:
+    search = controller(check=sizes)
+    bound, told = Limit("size", 1.0), []
+    search.restrict(bound)
+    while not isinstance(answer := search.next(), Done):
+        told.append((search.history.limits, sum(trial.state == "refused" for trial in search.history.trials)))
+        if isinstance(answer, Job):
+            assert sizes(answer.architecture)["size"] <= 1
+            search.report(answer.number, {"epoch": 1, "score": 1.0})
+            search.finish(answer.number, "complete")
+    assert {limits for limits, refused in told if refused} == {(bound,)}
+    assert {limits for limits, refused in told if not refused} <= {()}
+    assert not search.history.allowed(next(t.architecture for t in search.history.trials if t.state == "refused"))
+
+
 def test_a_limit_that_every_candidate_breaks_ends_the_search(controller: Callable[..., Controller]) -> None:
     search = controller(check=sizes, limits=[Limit("size", -1.0)])
     with pytest.raises(SpaceError, match="because it breaks the limit size<=-1"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,36 @@ def test_latency_is_measured_on_the_worker_or_before_under_a_limit(tmp_path: Pat
     )
     assert all("latency_ms" not in trial.curve[-1] for trial in run.trials)
     assert all(trial.values and trial.metrics["latency_ms"] == trial.values[1] for trial in run.trials)
+
+
+HUGE_OR_SMALL = """
+from nas import Space, chain, choice, hookimpl
+
+
+def huge_or_small(b, task):
+    width = choice("width", *range(4, 12), 1_000_000)
+    graph = chain(stem=b.conv(channels=width), head=b.classifier(classes=task.classes))
+    return Space(graph, reference={"width": 1_000_000})
+
+
+@hookimpl
+def nas_register(registry):
+    registry.space("huge_or_small", huge_or_small)
+"""
+
+
+def test_what_does_not_fit_into_memory_takes_no_worker(tmp_path: Path) -> None:
+    plugin = tmp_path / "huge.py"
+    plugin.write_text(HUGE_OR_SMALL)
+    options = {**SMALL, "plugins": [str(plugin)], "strategy": "random", "cache": False}
+    run = nas.search("huge_or_small", trials=2, out=tmp_path / "run", **options)
+    huge, *others = run.trials
+    assert (huge.source, huge.state) == ("reference", "refused")
+    assert re.fullmatch(
+        r"it needs about [\d,]+ MB of memory at batch size 64, a trial has [\d,]+ MB; "
+        r"try a smaller batch_size or fewer trials at once",
+        huge.reason,
+    )
+    assert huge.metrics["memory_mb"] > 100_000
+    assert [trial.state for trial in others] == ["complete", "complete"]
+    assert all(trial.metrics["memory_mb"] < 500 for trial in others)

@@ -15,7 +15,7 @@ from nas.plugin.build import build_space
 from nas.space.expand import Decision
 from nas.testing.case import TASKS
 from nas.train.loop import backward, make_optimizer
-from nas.train.memory import MB, Memory, peak_bytes
+from nas.train.memory import MB, Memory, memory_limit, peak_bytes
 from nas.train.recipe import Recipe
 from nas.train.target import Classes
 
@@ -36,34 +36,51 @@ def recipe(**options: Any) -> Recipe:
 )
 def test_the_optimizer_keeps_its_numbers(options: dict[str, Any], numbers: int) -> None:
     written = numbers - 1  # the checkpoint, in memory until it is on the disk
-    assert peak_bytes(HEAVY, TASK, recipe(**options)) == 4 * 1_000_000 * (numbers + written)
+    assert peak_bytes(HEAVY, TASK, recipe(**options), 5000) == 4 * 1_000_000 * (numbers + written)
 
 
 def test_activations_are_as_many_as_the_batch_and_its_pieces() -> None:
     weights = 4 * 1000 * 3
-    assert peak_bytes(WIDE, TASK, recipe(batch_size=64)) == weights + 64 * 1_000_000
-    assert peak_bytes(WIDE, TASK, recipe(batch_size=128)) == weights + 128 * 1_000_000
-    assert peak_bytes(WIDE, TASK, recipe(batch_size=66), pieces=4) == weights + 17 * 1_000_000
-    assert peak_bytes(WIDE, TASK, recipe(batch_size=64), processes=2) == weights + 32 * 1_000_000
+    assert peak_bytes(WIDE, TASK, recipe(batch_size=64), 5000) == weights + 64 * 1_000_000
+    assert peak_bytes(WIDE, TASK, recipe(batch_size=128), 5000) == weights + 128 * 1_000_000
+    assert peak_bytes(WIDE, TASK, recipe(batch_size=66), 5000, pieces=4) == weights + 17 * 1_000_000
+    assert peak_bytes(WIDE, TASK, recipe(batch_size=4000), 10) == weights + 10 * 1_000_000
+    assert peak_bytes(WIDE, TASK, recipe(batch_size=64), 5000, processes=2) == weights + 32 * 1_000_000
 
 
 def test_an_evaluation_can_take_more_than_a_step() -> None:
-    assert peak_bytes(Costs(0, 0, 1000, 500), TASK, recipe(batch_size=64)) == 512 * 500
-    assert peak_bytes(Costs(0, 0, 1000, 500), TASK, recipe(batch_size=64), pieces=4) == 128 * 500
+    assert peak_bytes(Costs(0, 0, 1000, 500), TASK, recipe(batch_size=64), 5000) == 512 * 500
+    assert peak_bytes(Costs(0, 0, 1000, 500), TASK, recipe(batch_size=64), 5000, pieces=4) == 128 * 500
 
 
 def test_a_candidate_is_measured_with_its_own_recipe() -> None:
     sizes = (64, 256)
     space = SPACE.with_settings([Decision("recipe.batch_size", sizes)], {"recipe.batch_size": 64})
-    measure = Measuring(TASK, REGISTRY, more=Memory(TASK, recipe(batch_size=128)))
+    measure = Measuring(TASK, REGISTRY, more=Memory(TASK, recipe(batch_size=128), 5000))
     small, large = (
         measure(space.architecture({**SPACE.reference.decisions, "recipe.batch_size": size}))["memory_mb"]
         for size in sizes
     )
     costs = blueprint(SPACE.reference, TASK, REGISTRY).costs
-    assert small * MB == peak_bytes(costs, TASK, recipe(batch_size=64))
-    assert large * MB == peak_bytes(costs, TASK, recipe(batch_size=256))
+    assert small * MB == peak_bytes(costs, TASK, recipe(batch_size=64), 5000)
+    assert large * MB == peak_bytes(costs, TASK, recipe(batch_size=256), 5000)
     assert large > small
+
+
+@pytest.mark.parametrize(
+    ("raises", "fits", "said"),
+    [
+        (False, 3000, "it needs about 3,001 MB of memory at batch size 32, a trial has 3,000 MB; try a smaller"),
+        (True, 12_000, "a trial has 3,000 MB, too little also for 4 pieces of a batch; try a smaller"),
+    ],
+    ids=["on a CPU the whole batch", "on a GPU its pieces"],
+)
+def test_what_does_not_fit_is_refused_with_its_own_batch_size(raises: bool, fits: float, said: str) -> None:
+    space = SPACE.with_settings([Decision("recipe.batch_size", (32, 64))], {"recipe.batch_size": 32})
+    limit = memory_limit(3e9, recipe(batch_size=64), raises=raises)
+    assert limit.met({"memory_mb": fits})
+    assert not limit.met({"memory_mb": fits + 1})
+    assert said in limit.broken(space.reference, {"memory_mb": fits + 1})
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
