@@ -183,15 +183,17 @@ for _option in reversed(_RUN_OPTIONS):
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--trial", type=int, metavar="N", help="One trial with its curve and architecture.")
+@click.option("--trial", type=int, metavar="N", help="One trial with its curve, architecture and log.")
 @click.option("--all", "everything", is_flag=True, help="Every trial of a large search, too.")
 @JSON
 def show(run: Path, trial: int | None, everything: bool, as_json: bool) -> None:
     """Show a search: its best architecture and its trials; also while it runs."""
     found = nas.load_run(run)
     if trial is not None:
-        chosen = tables.one_trial(found, trial)
-        _print(chosen, as_json, tables.trial_table)
+        from nas.cli.trial import one_trial, trial_table, whole_record
+
+        chosen = one_trial(found, trial)
+        _print(whole_record(found, chosen), as_json, lambda _: trial_table(found, chosen))
         return
     _print(tables.run_record(found), as_json, lambda _: tables.run_table(found, everything=everything))
 

@@ -19,10 +19,9 @@ from nas.api import Run
 from nas.config import SearchConfig
 from nas.controller.front import front, hypervolume_of, reference_values
 from nas.controller.history import History, Objective, State, Trial
-from nas.controller.limits import QUANTITIES
 from nas.controller.ranks import rank_correlation
 from nas.controller.tally import Tally
-from nas.errors import LedgerError, NasError
+from nas.errors import NasError
 from nas.plugin.build import build_space
 from nas.plugin.manager import Manager
 from nas.plugin.registry import Entry
@@ -104,32 +103,6 @@ def front_table(run: Run) -> Table:
     for trial in sorted(front(run.history), key=run.history.score, reverse=True):
         table.add_row(str(trial.number), *map(number, trial.values or ()), trial.source, trial.digest[:12])
     return table
-
-
-def one_trial(run: Run, wanted: int) -> dict[str, Any]:
-    """One trial with its curve and architecture; raises LedgerError when there is none of that number."""
-    for trial in run.trials:
-        if trial.number == wanted:
-            more = {"curve": [dict(epoch) for epoch in trial.curve], "architecture": trial.architecture.to_dict()}
-            return trial_record(trial, run.history.objectives) | more
-    raise LedgerError(f"{run.folder} has no trial {wanted}; it has {len(run.trials)}, numbered from 0")
-
-
-def trial_table(record: dict[str, Any]) -> RenderableType:
-    """One trial for people."""
-    facts = Table.grid(padding=(0, 2))
-    for name in ("number", "state", "source", "digest", "seconds", "reason"):
-        facts.add_row(name, str(record[name]))
-    for name in (name for name in QUANTITIES if name in record["metrics"]):
-        facts.add_row(name, f"{record['metrics'][name]:,.6g}")
-    for name, value in record["decisions"].items():
-        facts.add_row(name, str(value))
-    judged = [key for key in (record["curve"] or [{}])[0] if key.startswith("val_")]
-    columns = ["epoch", "train_loss", *judged, "seconds"]
-    curve = Table(*(key.replace("_", " ") for key in columns), title="curve")
-    for epoch in record["curve"]:
-        curve.add_row(*(number(epoch.get(key)) for key in columns))
-    return Group(facts, curve)
 
 
 def run_table(run: Run, *, everything: bool = False) -> RenderableType:

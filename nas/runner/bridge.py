@@ -90,6 +90,8 @@ class Bridge:
             if isinstance(answer, Job | ScoreJob):
                 self._live[trial_id] = answer.number
                 return {"job": json.dumps(answer.to_dict()), "worker": self._worker}
+            if isinstance(answer, Done) and answer.cause in ("budget", "space") and self._live:
+                return None  # Tune would not ask again, and what runs may lose its worker
             if isinstance(answer, Done):
                 self._done = answer
             elif self._live and (answer.idle or monotonic() > until):

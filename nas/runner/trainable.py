@@ -11,6 +11,7 @@ from ray.tune import Trainable
 
 from nas.errors import LedgerError, LostProcessError
 from nas.runner.nodes import check_versions
+from nas.runner.output import TrialOutput
 from nas.runner.spec import Worker, WorkerSpec, explain, is_last, score_all
 
 MESSAGE = "nas"
@@ -23,9 +24,11 @@ class WorkerTrainable(Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Makes the worker, once a process."""
         self._worker: Worker | None = None
+        self._output: TrialOutput | None = None
         self._broken = ""
+        said = json.loads(config["worker"])
+        self._config = said["config"]
         try:
-            said = json.loads(config["worker"])
             # read by numerical libraries when the worker's module imports them
             os.environ["OMP_NUM_THREADS"] = str(said["config"]["threads"])
             check_versions(said["config"].get("versions", {}))
@@ -36,6 +39,7 @@ class WorkerTrainable(Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial."""
+        self._leave()
         self._job = json.loads(new_config["job"])
         self._epochs: Iterator[Mapping[str, float]] | None = None
         return True
@@ -46,25 +50,43 @@ class WorkerTrainable(Trainable):
             return _result({"broken": self._broken}, last=True)
         if "proxies" in self._job:
             return _result({"scores": score_all(self._worker, self._job)}, last=True)
+        output = self._output = self._output or TrialOutput(self._config, self._job)
         try:
-            if self._epochs is None:
-                self._epochs = iter(self._worker.trial(self._job))
-            metrics = next(self._epochs, None)
+            with output.kept():
+                if self._epochs is None:
+                    self._epochs = iter(self._worker.trial(self._job))
+                metrics = next(self._epochs, None)
         except LedgerError as error:  # a full disk: no fault of the trial
             return _result({"unsafe": str(error)}, last=True)
         except LostProcessError as error:
-            self._epochs = None
-            return _result({"lost": str(error)}, last=True)
+            return self._ended(error, "lost", str(error))
         except Exception as error:
-            self._epochs = None
-            return _result({"failed": explain(error)}, last=True)
+            return self._ended(error, "failed", explain(error))
         if metrics is None:
+            self._leave()
             return _result({}, last=True)
         plain = {name: value if isinstance(value, int) else float(value) for name, value in metrics.items()}
+        if is_last(plain):
+            self._leave()
         return _result({"metrics": plain}, last=is_last(plain))
+
+    def _ended(self, error: Exception, how: str, reason: str) -> dict[str, Any]:
+        """The result of a trial that raised."""
+        assert self._output is not None
+        self._output.failed(error)
+        self._leave()
+        self._epochs = None
+        return _result({how: reason}, last=True)
+
+    def _leave(self) -> None:
+        """The trial, also one that the scheduler has stopped, prints nothing more."""
+        if self._output is not None:
+            self._output.close()
+            self._output = None
 
     def cleanup(self) -> None:
         """Closes the worker."""
+        self._leave()
         if self._worker is not None:
             self._worker.close()
 

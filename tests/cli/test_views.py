@@ -23,6 +23,7 @@ from nas.cli.lines import JsonView, LineView
 from nas.cli.live import TableView
 from nas.cli.pace import Pace, clock
 from nas.cli.tables import run_table, said_of
+from nas.cli.trial import one_trial, trial_table, whole_record
 from nas.cli.watch import watch
 from nas.config import SearchConfig
 from nas.controller.controller import Controller, Watcher
@@ -30,7 +31,8 @@ from nas.controller.history import History, Objective
 from nas.controller.job import Done, Job
 from nas.controller.ledger import Ledger
 from nas.controller.tally import Tally
-from nas.errors import CandidateError, ConfigError
+from nas.errors import CandidateError, ConfigError, LedgerError
+from nas.runner.output import TrialOutput
 from nas.space.architecture import Architecture
 from nas.space.graph import Signature, chain, choice
 from nas.space.space import Space
@@ -231,6 +233,29 @@ def test_a_large_run_is_shown_by_its_best(search: Search) -> None:
     assert len(re.findall(r"^│ +★? +│ \d+ ", out.getvalue()[len(said) :], re.MULTILINE)) == len(
         controller.history.trials
     )
+
+
+def test_a_trial_is_shown_with_its_curve_and_its_log(search: Search) -> None:
+    controller = search(lambda trial, history: None)
+    trained(controller, 5)
+    run = run_of(controller)
+    output = TrialOutput({"run": str(run.folder)}, {"number": 2})
+    with output.kept():
+        print("shapes [3] and [4]")  # which is no markup
+    output.close()
+    out = io.StringIO()
+    for number in (0, 2, 4):
+        Console(file=out, width=100).print(trial_table(run, one_trial(run, number)))
+    said = out.getvalue()
+    assert "▁▆█" in said
+    assert f"log: {run.folder}/logs/2.log" in said
+    assert "shapes [3] and [4]" in said
+    assert "ValueError: shapes differ (block.py:12)" in said
+    assert "log: it was never trained" in said
+    assert whole_record(run, one_trial(run, 2))["log"] == f"{run.folder}/logs/2.log"
+    assert whole_record(run, one_trial(run, 0))["log"] is None
+    with pytest.raises(LedgerError, match="has no trial 99"):
+        one_trial(run, 99)
 
 
 def test_what_is_said_of_many_reasons_is_short(search: Search) -> None:

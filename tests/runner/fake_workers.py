@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,10 @@ class Worker:
 
 
 def misbehave(act: str, epoch: int, resumed: bool) -> None:
+    if act == "loud":
+        print(f"epoch {epoch} is printed")
+        os.write(2, f"epoch {epoch} as C prints\n".encode())
+        warnings.warn(f"epoch {epoch} is doubtful", stacklevel=1)
     if act == "raise" and epoch == 2:
         raise ValueError("shapes differ")
     if act == "full" and epoch == 2:

@@ -16,6 +16,7 @@ from nas.controller.controller import Controller
 from nas.controller.job import Done
 from nas.controller.ledger import Ledger
 from nas.runner.local import run_local
+from nas.runner.output import last_lines
 from nas.runner.spec import WorkerSpec
 
 Search = Callable[..., tuple[Controller, WorkerSpec]]
@@ -42,6 +43,16 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(search: Search) -
         ("failed", "objective 'score': expected metric 'score', got params"),
         ("complete", ""),
     ]
+
+
+def test_what_trials_print_is_seen_and_in_their_logs(search: Search, capfd: pytest.CaptureFixture[str]) -> None:
+    controller, spec = search("loud", "raise", config={"epochs": 2})
+    with pytest.warns(UserWarning, match="doubtful"):
+        run_local(controller, spec)
+    assert "epoch 2 is printed" in capfd.readouterr().out
+    loud, failed = (last_lines(controller.ledger.folder, number, 100) or [] for number in (0, 1))
+    assert "epoch 2 is printed" in loud
+    assert failed[-1] == "ValueError: shapes differ"
 
 
 def test_the_deadline_is_seen_between_epochs(search: Search) -> None:

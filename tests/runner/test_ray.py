@@ -22,6 +22,7 @@ from nas.errors import CandidateError, ConfigError, LedgerError, NasError, Plugi
 from nas.plugin.manager import create_manager
 from nas.plugin.registry import parse_spec
 from nas.runner.cluster import Cluster, starting
+from nas.runner.output import last_lines, log_file
 from nas.runner.ray_runner import run_ray
 from nas.runner.spec import Resources, WorkerSpec
 from nas.space.architecture import Architecture
@@ -107,6 +108,30 @@ def test_a_worker_that_dies_is_recorded_and_the_search_goes_on(
     ray = "(raylet)\x1b[0m A worker died or was killed while executing a task"  # comes or not: Ray has no switch for it
     ours = [line for line in said.out.splitlines() if ray not in line]
     assert (ours, said.err) == ([], "")
+
+
+def test_the_last_trial_is_not_forgotten_when_its_worker_dies(search: Search) -> None:
+    controller, spec = search("die", budget=1, config={"epochs": 3, "pause": 0.1})
+    assert run_ray(controller, spec, Resources(2)).cause == "budget"
+    assert [trial.state for trial in controller.history.trials] == ["failed"]
+
+
+def test_what_trials_print_is_in_their_logs(search: Search) -> None:
+    controller, spec = search("loud", "raise", "work", config={"epochs": 2})
+    run_ray(controller, spec, Resources(1))
+    place = controller.ledger.folder
+    loud = log_file(place, 0).read_bytes().decode()
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d trial 0 begins on \S+, process \d+\n", loud)
+    assert int(loud.partition("process ")[2].partition("\n")[0]) == controller.history.trials[0].metrics["pid"]
+    for epoch in (1, 2):
+        assert f"epoch {epoch} is printed\n" in loud
+        assert f"epoch {epoch} as C prints\n" in loud
+        assert f"UserWarning: epoch {epoch} is doubtful" in loud
+    failed = last_lines(place, 1, 4)
+    assert failed is not None
+    assert failed[-1] == "ValueError: shapes differ"
+    assert "fake_workers.py" in log_file(place, 1).read_bytes().decode()
+    assert len(last_lines(place, 2, 9) or []) == 1, "what others printed is not in it"
 
 
 def test_scores_are_computed_by_the_workers_and_choose(search: Search) -> None:
