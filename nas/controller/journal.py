@@ -79,6 +79,18 @@ class Journal(JournalFileBackend):
         self.append_logs(logs)
 
 
+class JournalReader(JournalFileBackend):
+    """A journal that is only read, while another process may write it; nothing is locked or created."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve(strict=True)
+        super().__init__(str(self.path))
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Raises LedgerError."""
+        raise LedgerError(f"{self.path} is only read here; a search is changed by nas resume alone")
+
+
 def repair(path: Path) -> int:
     """Drops a torn last line and a dead writer's lock, and gives the bytes dropped; only for the search's driver."""
     _drop_stale_lock(Path(f"{path.resolve()}.lock"))

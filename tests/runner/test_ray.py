@@ -110,6 +110,7 @@ def test_a_worker_that_dies_is_recorded_and_the_search_goes_on(
     assert (ours, said.err) == ([], "")
 
 
+@pytest.mark.slow
 def test_the_last_trial_is_not_forgotten_when_its_worker_dies(search: Search) -> None:
     controller, spec = search("die", budget=1, config={"epochs": 3, "pause": 0.1})
     assert run_ray(controller, spec, Resources(2)).cause == "budget"
