@@ -21,8 +21,6 @@ from typing import Any
 import ray
 from overhead import Bare, Random, space
 from ray import tune
-from rich.console import Console
-from rich.table import Table
 
 from nas.controller.controller import Controller
 from nas.controller.history import Objective
@@ -34,6 +32,7 @@ from nas.runner.spec import Resources, WorkerSpec, cores
 WARM = 4
 """Trials a place before it counts."""
 GPUS = 1000
+LINE = "{:>9}" + "{:>11}" * 6
 
 
 class Clock:
@@ -122,18 +121,15 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     said = parser.parse_args()
     logging.getLogger("ray").setLevel(logging.ERROR)
-    parts = ("all", "strategy", "ledger", "controller")
-    columns = [f"{name}, ms" for name in ("a trial", *parts[1:])]
-    title = f"trivial trials, {cores()} cores, Ray {ray.__version__}"
-    table = Table("at a time", "trials/s", *columns, "Ray Tune alone, ms", title=title)
+    print(f"trivial trials, {cores()} cores, Ray {ray.__version__}; milliseconds a trial")
+    print(LINE.format("at a time", "trials/s", "all", "strategy", "ledger", "controller", "Ray alone"))
     for places in said.concurrency:
         resources, clock = Resources(places, cpus_per_trial=cores() / places), Clock()
         ours(WARM * places + said.trials, resources, clock)
-        found = clock.last(said.trials)
-        alone = bare(said.trials, resources)
+        found, alone = clock.last(said.trials), bare(said.trials, resources)
         rate = 1000 / found["all"]
-        table.add_row(str(places), f"{rate:.0f}", *(f"{found[name]:.2f}" for name in parts), f"{alone:.1f}")
-    Console(width=120).print(table)
+        shares = (f"{found[name]:.2f}" for name in ("all", "strategy", "ledger", "controller"))
+        print(LINE.format(places, f"{rate:.0f}", *shares, f"{alone:.1f}"), flush=True)
     print(f"{GPUS} GPUs are all busy where a trial takes {GPUS / rate:.0f} s or more, the strategy's time not counted.")
 
 

@@ -3,6 +3,7 @@
 Its kernel is a sum of two kinds of parts: a Matern 5/2 kernel for each group of features that say how alike two graphs
 are, and a linear one for each number that may tell good from bad by itself (parameters, a zero-cost score). Each part
 has a weight, and the weights are the most likely ones given the trials: a part that explains nothing loses its weight.
+A number whose ranks have nothing to do with those of the trials is given little to begin with.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ SPREAD = 1.5
 """Standard deviation of the prior of each weight's logarithm: a factor of 4 either way is nothing unusual."""
 GROUP, LINE, NOISE = 0.5, 0.3, 0.1
 """What the prior gives a group, a line and the noise, of targets with variance 1."""
+LEAST = 0.01
+"""Of its weight keeps a line for which nothing speaks: together with others it may still tell something."""
 JITTER = 1e-6
 
 
@@ -66,7 +69,8 @@ class GaussianProcess:
         self._mean, self._scale = float(targets.mean()), float(targets.std()) or 1.0
         targets = (targets - self._mean) / self._scale
         groups, lines = len(inputs.groups), inputs.lines.shape[1]
-        prior = np.log([GROUP, 1.0] * groups + [LINE / max(lines, 1)] * lines + [NOISE])
+        by_line = LINE / max(lines, 1) * _evidence(inputs.lines, targets)
+        prior = np.log([*([GROUP, 1.0] * groups), *by_line, NOISE])
         some = slice(-MOST_FITTED, None)
         self.fitted = len(targets) >= len(prior)
         self._weights = _fitted(prior, inputs[some], targets[some], trust[some])
@@ -124,6 +128,19 @@ def _fitted(prior: Array, inputs: Inputs, targets: Array, trust: Array) -> Array
 
     bounds = [(p - 4 * SPREAD, p + 4 * SPREAD) for p in prior]
     return np.asarray(minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x)
+
+
+def _evidence(lines: Array, targets: Array) -> Array:
+    """How much speaks for each line by itself, (L,), from LEAST to 1: whether it and the targets rise or fall together.
+
+    Both are standardised ranks, so that their correlation r is Spearman's; r^2 (N - 1) is about 1 for one that has
+    nothing to do with the targets.
+    """
+    spread = lines.std(axis=0)
+    together = ((lines - lines.mean(axis=0)) * targets[:, None]).mean(axis=0)
+    correlation = np.divide(together, spread, out=np.zeros_like(spread), where=spread > 0)
+    speaks = correlation**2 * (len(targets) - 1)
+    return np.asarray(np.maximum((speaks / (speaks + 1)) ** 2, LEAST))
 
 
 def _slopes(distances: Sequence[Array], products: Sequence[Array], weights: Array, noise: Array) -> Iterator[Array]:
