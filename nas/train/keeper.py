@@ -57,6 +57,8 @@ class Keeper:
             holder = self._writer.read_bytes()
         except FileNotFoundError:
             holder = b"nobody"
+        except OSError as error:
+            raise self._unwritable(error) from error
         if holder != self._token:
             raise TrainingError("this trial has ended, or another worker has taken it over")
 

@@ -117,19 +117,22 @@ def test_a_ray_that_dies_is_started_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_and_a_second_driver(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    driver = start(folder, budget=100, pause=0.3, epochs=1000)
-    wait_for(folder, lambda trials: any(trial.curve for trial in trials))
+    driver = start(folder, budget=100, pause=0.7, epochs=1000)
+    wait_for(folder, lambda trials: sum(bool(trial.curve) for trial in trials) == 2)
     with pytest.raises(LedgerError, match=f"process {driver.pid} is running in it"):
         Ledger.open(folder, SPACE)
     out, err = start(folder, budget=100, pause=0.3, epochs=1000).communicate(timeout=60)
     assert "LedgerError" in err
+    before = {trial.number: len(trial.curve) for trial in trials_of(folder)}
     interrupted = time.monotonic()
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: Ray's processes get it too
     out, err = driver.communicate(timeout=60)
     assert time.monotonic() - interrupted < 5
     assert (driver.returncode, out.split()[0]) == (0, "interrupted")
     assert err.strip() == "finishing the epochs that run, then leaving; again to leave now"
-    assert {trial.state for trial in trials_of(folder)} == {"running"}
+    trials = trials_of(folder)
+    assert {trial.state for trial in trials} == {"running"}
+    assert all(len(trial.curve) > before[trial.number] for trial in trials), "the epochs that ran were finished"
     Ledger.open(folder, SPACE).close()
 
 
