@@ -35,7 +35,7 @@ def test_a_place_that_cannot_be_read_is_no_fault_of_the_trial(tmp_path: Path) ->
     keeper.save({"epoch": 1})
     (file.parent / WRITER).unlink()
     (file.parent / WRITER).mkdir()
-    with pytest.raises(LedgerError, match="cannot write .*last.pt: Is a directory; .* resume the search"):
+    with pytest.raises(LedgerError, match=r"cannot write .*last.pt: Is a directory; .* resume the search"):
         keeper.save({"epoch": 2})
     assert checkpoint.load(file) == {"epoch": 1}
 
