@@ -100,16 +100,21 @@ class Run:
         costs = {t.digest: {name: t.metrics[name] for name in COSTS if name in t.metrics} for t in self.trials}
         return explained(strategy, replace(self.history, measure=lambda a: costs.get(a.digest, {})))
 
-    def export(self, to: str | Path | None = None, *, exporter: str = DEFAULT_EXPORTER) -> list[Path]:
+    def export(
+        self, to: str | Path | None = None, *, trial: int | None = None, exporter: str = DEFAULT_EXPORTER
+    ) -> list[Path]:
         """Writes the winner into `to`, by default ``best/`` of the run, and gives the files; see `nas.export`."""
-        return export(self.folder, to, exporter=exporter)
+        return export(self.folder, to, trial=trial, exporter=exporter)
 
-    def load(self) -> nn.Module:
-        """The winner with its trained weights, in evaluation mode on the CPU; it takes raw inputs."""
+    def load(self, trial: int | None = None) -> nn.Module:
+        """The winner with its trained weights, or another trial that kept them, in evaluation mode on the CPU.
+
+        It takes raw inputs. Raises LedgerError for a trial without weights.
+        """
         from nas.train.winner import load_trained
 
-        config = self.config
-        return load_trained(worker_config(self.folder, config), _winner(self).architecture, _winner(self).number)
+        chosen = _winner(self) if trial is None else _kept(self, trial)
+        return load_trained(worker_config(self.folder, self.config), chosen.architecture, chosen.number)
 
 
 def search(
@@ -211,13 +216,25 @@ def load_run(folder: str | Path) -> Run:
     return Run(folder, config, replace(history, limits=tuple(map(parse_limit, config.limits))))
 
 
-def export(folder: str | Path, to: str | Path | None = None, *, exporter: str = DEFAULT_EXPORTER) -> list[Path]:
+def export(
+    folder: str | Path,
+    to: str | Path | None = None,
+    *,
+    trial: int | None = None,
+    exporter: str = DEFAULT_EXPORTER,
+) -> list[Path]:
     """Writes the best architecture of the run in `folder` with its weights into `to`; gives the files.
 
-    Raises LedgerError when no trial is complete, ExportError when what was written is not equal to what was trained.
+    trial: the number of another one; those keep weights that are among the best or, with several objectives, on the
+        front. It goes to ``trial-N/`` of the run by default.
+
+    Raises LedgerError when no trial is complete or the one asked for has no weights, ExportError when what was written
+    is not equal to what was trained.
     """
     run = load_run(folder)
-    return _export(run, assemble(run.config), Path(to) if to is not None else run.folder / BEST, exporter)
+    chosen = _winner(run) if trial is None else _kept(run, trial)
+    place = Path(to) if to is not None else run.folder / (BEST if trial is None else f"trial-{trial}")
+    return _export(run, assemble(run.config), chosen, place, exporter)
 
 
 def default_folder(config: SearchConfig) -> Path:
@@ -277,7 +294,7 @@ def _drive(
         if cache is not None:
             cache.keep([(trial, checkpoint_file(place, trial.number)) for trial in best_trials(run.history)])
         if run.best is not None and not run.results:
-            _export(run, parts, folder / BEST, DEFAULT_EXPORTER)
+            _export(run, parts, run.best, folder / BEST, DEFAULT_EXPORTER)
         controller.end()
     return run
 
@@ -310,15 +327,14 @@ def _with_cut(done: Done, history: History) -> str:
     return f"{done.reason}; cut: {cut}; they go on when the search is resumed"
 
 
-def _export(run: Run, parts: Parts, to: Path, exporter: str) -> list[Path]:
-    """Loads the winner, judges it on the test part, and hands it to the exporter."""
+def _export(run: Run, parts: Parts, best: Trial, to: Path, exporter: str) -> list[Path]:
+    """Loads the winner, or another trial, judges it on the test part, and hands it to the exporter."""
     entry = parts.manager.registry.get("exporter", exporter)
     import torch
 
     from nas.model.export import Exportable
     from nas.train.winner import evaluate_test, load_weights, trained_blueprint
 
-    best = _winner(run)
     config = worker_config(run.folder, run.config)
     made = best.architecture.network
     plan = trained_blueprint(config, made)
@@ -337,6 +353,19 @@ def _winner(run: Run) -> Trial:
     if run.best is None:
         raise LedgerError(f"no trial in {run.folder} is complete yet, so there is no best architecture")
     return run.best
+
+
+def _kept(run: Run, number: int) -> Trial:
+    """A trial that kept its weights."""
+    from nas.controller.checkpoints import best_trials
+
+    kept = {trial.number: trial for trial in best_trials(run.history)}
+    if number in kept:
+        return kept[number]
+    if not 0 <= number < len(run.trials):
+        raise LedgerError(f"expected a trial from 0 to {len(run.trials) - 1}, got {number}")
+    there = ", ".join(map(str, sorted(kept))) or "none yet"
+    raise LedgerError(f"trial {number} ({run.trials[number].state}) keeps no weights; those that do are {there}")
 
 
 def _deadline(begun: float, seconds: float | None) -> float | None:

@@ -201,10 +201,11 @@ def show(run: Path, trial: int | None, everything: bool, as_json: bool) -> None:
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--trial", type=int, help="The number of another trial, as one of the front [the best].")
 @click.option("--exporter", default="pytorch", show_default=True, help="What to write.")
-def export(run: Path, to: Path, exporter: str) -> None:
+def export(run: Path, to: Path, trial: int | None, exporter: str) -> None:
     """Write the best architecture as code with its weights, checked equal to what was trained."""
-    for file in nas.export(run, to, exporter=exporter):
+    for file in nas.export(run, to, trial=trial, exporter=exporter):
         click.echo(str(file))
     click.echo(f"load it with: {tables.load_line(to)}")
 

@@ -99,7 +99,8 @@ def front_table(run: Run) -> Table:
     names = [objective.name for objective in run.history.objectives]
     covered = hypervolume_of(run.history)
     said = "" if covered is None else f", hypervolume {number(covered)}"
-    table = Table("trial", *names, "source", "digest", title=f"front{said}")
+    hint = f"nas export {run.folder} --trial N --to FOLDER writes any of them"
+    table = Table("trial", *names, "source", "digest", title=f"front{said}", caption=hint)
     for trial in sorted(front(run.history), key=run.history.score, reverse=True):
         table.add_row(str(trial.number), *map(number, trial.values or ()), trial.source, trial.digest[:12])
     return table

@@ -87,9 +87,13 @@ def test_reasons_do_not_pile_up() -> None:
     assert reasons.most(1) == [(2 * MOST_GROUPS, OTHERS)]
 
 
-def test_checkpoints_that_are_kept_are_those_of_the_best(space: Space, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objectives", [(SCORE,), (SCORE, SIZE)], ids=["one", "two"])
+def test_checkpoints_that_are_kept_are_those_of_the_best(
+    space: Space, tmp_path: Path, objectives: tuple[Objective, ...]
+) -> None:
     rng = random.Random(2)
     trials = [ended(space, number, rng) for number in range(30)]
+    trials = [replace(t, values=t.values and t.values[: len(objectives)]) for t in trials]
     for trial in trials:
         file = checkpoint_file(tmp_path, trial.number)
         if trial.state != "refused":
@@ -100,13 +104,16 @@ def test_checkpoints_that_are_kept_are_those_of_the_best(space: Space, tmp_path:
         running[trial.number] = trial
     for number in [19, *rng.sample(range(20, 30), 10)]:
         running[number] = trials[number]
-        history = History(space, (SCORE,), running)
+        history = History(space, objectives, running)
         checkpoints.see(running[number], history)
         checkpoints.drop()
         left = {int(folder.name) for folder in (tmp_path / "checkpoints").iterdir()}
         flying = {t.number for t in running if not t.finished and trials[t.number].state != "refused"}
         assert left == {t.number for t in best_trials(history)} | flying
-    assert len(left) == KEPT
+    if len(objectives) == 1:
+        assert len(left) == KEPT
+    else:
+        assert {trial.number for trial in front(history)} < left
 
 
 class Watched(list[Trial]):

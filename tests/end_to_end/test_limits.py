@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 import nas
 from nas.cli.main import main
 from nas.controller.front import front
+from nas.errors import LedgerError
 
 SMALL: dict[str, Any] = {"task": "digits", "epochs": 1, "runner": "local", "recipe": {"val_fraction": 0.8}}
 
@@ -43,6 +45,14 @@ def test_latency_is_measured_on_the_worker_or_before_under_a_limit(tmp_path: Pat
     told = CliRunner().invoke(main, ["show", str(run.folder)])
     assert "front" in told.output
     assert "latency_ms" in told.output
+    for trial in front(run.history):
+        assert run.load(trial.number)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    chosen = front(run.history)[-1].number
+    told = CliRunner().invoke(main, ["export", str(run.folder), "--trial", str(chosen), "--to", str(tmp_path / "out")])
+    assert told.exit_code == 0, told.output
+    assert json.loads((tmp_path / "out" / "architecture.json").read_text())["metadata"]["trial"] == chosen
+    with pytest.raises(LedgerError, match="expected a trial from 0 to 1, got 99"):
+        run.export(trial=99)
     run = nas.search(
         "cell_cnn:channels=8,cells=1", trials=2, out=tmp_path / "limited", limits=["latency_ms<=10000"], **options
     )
