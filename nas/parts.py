@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from importlib.metadata import entry_points
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from nas.config import SearchConfig
 from nas.controller.cache import ResultCache
 from nas.controller.history import Limit, Measure, Objective, Trial, check_strategy
 from nas.controller.limits import parse_limit
-from nas.errors import ConfigError, LedgerError
+from nas.errors import ConfigError, LedgerError, NasError
 from nas.plugin.build import build_space, build_strategy
 from nas.plugin.manager import GROUP, Manager, create_manager
-from nas.plugin.registry import parse_spec
+from nas.plugin.registry import Registry, parse_spec
 from nas.space.expand import Decision
+from nas.space.ports import TaskInfo
 from nas.space.space import Space
 from nas.train.start import WEIGHTS, exported_folder
 from nas.train.task import Task
@@ -91,6 +93,41 @@ def assemble(config: SearchConfig) -> Parts:
     objectives = tuple(_objective(manager, name) for name in names)
     space = searched_space(built, whole)
     return Parts(whole, manager, task, space, objectives, tuple(map(parse_limit, config.limits)))
+
+
+class Fitting:
+    """Built-in tasks for spaces, each opened when the ones before it do not fit; with `task`, that one for all."""
+
+    def __init__(self, registry: Registry, task: str | None = None) -> None:
+        self._registry = registry
+        self._names = [task] if task is not None else _without_data(registry)
+        self._infos: dict[str, TaskInfo] = {}
+
+    def task(self, space: str) -> tuple[str, TaskInfo]:
+        """The first task that fits the space called so; raises NasError with what the first says where none does."""
+        why: NasError | None = None
+        for name in self._names:
+            try:
+                info = self._info(name)
+                build_space(self._registry, space, info)
+            except NasError as error:
+                why = why or error
+            else:
+                return name, info
+        raise why or ConfigError(f"there is no task to try space {space!r} with")
+
+    def _info(self, name: str) -> TaskInfo:
+        from nas.train.task import open_task
+
+        if name not in self._infos:
+            self._infos[name] = open_task(self._registry, name, check=False).info
+        return self._infos[name]
+
+
+def _without_data(registry: Registry) -> list[str]:
+    """The tasks that need no file: all their options have defaults. Images come first, as the default does."""
+    names = [e.name for e in registry.all("task") if Parameter.empty not in e.options().values()]
+    return sorted(names, key=lambda name: name != SearchConfig.model_fields["task"].default)
 
 
 def check_start(parts: Parts) -> None:

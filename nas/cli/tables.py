@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from inspect import Parameter
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, get_args
@@ -16,16 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.api import Run
-from nas.config import SearchConfig
 from nas.controller.front import front, hypervolume_of, reference_values
 from nas.controller.history import History, Objective, State, Trial
 from nas.controller.ranks import rank_correlation
 from nas.controller.tally import Tally
 from nas.errors import NasError
+from nas.parts import Fitting
 from nas.plugin.build import build_space
 from nas.plugin.manager import Manager
-from nas.plugin.registry import Entry
-from nas.space.ports import TaskInfo
+from nas.plugin.registry import Entry, Registry
 
 STATE_STYLE = {"complete": "green", "running": "cyan", "stopped": "yellow", "failed": "red", "refused": "magenta"}
 
@@ -238,41 +236,17 @@ def space_records(manager: Manager, task: str | None) -> list[dict[str, Any]]:
 
     A space that fits none has a reason instead of a size.
     """
-    tasks = _Tasks(manager, [task] if task is not None else _without_data(manager))
-    return [tasks.record(entry) for entry in manager.registry.all("space")]
+    fitting = Fitting(manager.registry, task)
+    return [_space_record(manager.registry, fitting, entry) for entry in manager.registry.all("space")]
 
 
-def _without_data(manager: Manager) -> list[str]:
-    """The tasks that need no file: all their options have defaults. Images come first, as the default does."""
-    names = [e.name for e in manager.registry.all("task") if Parameter.empty not in e.options().values()]
-    return sorted(names, key=lambda name: name != SearchConfig.model_fields["task"].default)
-
-
-class _Tasks:
-    """Tasks to size spaces for, each opened when the ones before it don't fit."""
-
-    def __init__(self, manager: Manager, names: list[str]) -> None:
-        self._registry = manager.registry
-        self._names = names
-        self._infos: dict[str, TaskInfo] = {}
-
-    def record(self, entry: Entry) -> dict[str, Any]:
-        """A space for ``--json``."""
-        said = {"name": entry.name, "size": None, "owner": entry.owner, "summary": entry.summary, "task": None}
-        reason = "there is no task to try it with"
-        for number, name in enumerate(self._names):
-            try:
-                return said | {"size": build_space(self._registry, entry.name, self._info(name)).size, "task": name}
-            except NasError as error:
-                reason = reason if number else str(error)
-        return said | {"reason": reason}
-
-    def _info(self, name: str) -> TaskInfo:
-        from nas.train.task import open_task
-
-        if name not in self._infos:
-            self._infos[name] = open_task(self._registry, name, check=False).info
-        return self._infos[name]
+def _space_record(registry: Registry, fitting: Fitting, entry: Entry) -> dict[str, Any]:
+    said = {"name": entry.name, "size": None, "owner": entry.owner, "summary": entry.summary, "task": None}
+    try:
+        task, info = fitting.task(entry.name)
+    except NasError as error:
+        return said | {"reason": str(error)}
+    return said | {"size": build_space(registry, entry.name, info).size, "task": task}
 
 
 def space_table(records: list[dict[str, Any]]) -> Table:

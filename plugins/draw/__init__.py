@@ -17,10 +17,12 @@ from nas.plugin.hooks import hookimpl
 @click.command()
 @click.argument("what", metavar="SPACE[:K=V,..]|RUN")
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="The file: .svg, .png or .pdf.")
-@click.option("--task", default="digits", show_default=True, help="The task whose shapes the space gets.")
+@click.option(
+    "--task", metavar="NAME|FILE", help="The task whose shapes the space gets [the first built-in that fits]."
+)
 @click.option("--trial", type=int, metavar="N", help="The trial of a run [its best].")
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="A Python file with a plugin.")
-def draw(what: str, to: Path, task: str, trial: int | None, plugins: tuple[str, ...]) -> None:
+def draw(what: str, to: Path, task: str | None, trial: int | None, plugins: tuple[str, ...]) -> None:
     """Draw a search space with its choices, or the network of a trial with its shapes (extra `plots`)."""
     from .pictures import picture_of_run, picture_of_space
     from .render import write

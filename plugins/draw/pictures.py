@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nas
 from nas.errors import LedgerError
+from nas.parts import Fitting
 from nas.plugin.build import build_space
 from nas.plugin.manager import create_manager
 from nas.plugin.registry import Registry, parse_spec
+from nas.record import read_record, stored_info
 from nas.space.architecture import Architecture
-from nas.space.ports import Port, TaskInfo
+from nas.space.ports import TaskInfo
 from nas.space.space import Space
 
 from .build import Annotate, Builder
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from nas.model import Blueprint
 
 
-def picture_of_space(text: str, task: str, plugins: Sequence[str] = ()) -> Picture:
-    """A registered space with its choices; raises UnknownNameError, SpaceError or TaskError."""
-    from nas.train.task import open_task
+def picture_of_space(text: str, task: str | None = None, plugins: Sequence[str] = ()) -> Picture:
+    """A registered space with its choices, for a task or the first built-in one that fits.
 
+    Raises UnknownNameError, SpaceError or TaskError.
+    """
     registry = create_manager(plugins).registry
     entry = registry.get("space", parse_spec(text)[0])
-    info = open_task(registry, task, check=False).info
+    _, info = Fitting(registry, task).task(entry.name if task is None else text)
     return draw_space(build_space(registry, text, info), info, entry.summary)
 
 
@@ -49,7 +51,7 @@ def picture_of_run(folder: Path, number: int | None) -> Picture:
         said = "no trial is complete yet" if number is None else f"there is no trial {number}"
         raise LedgerError(f"{folder}: {said}; it has {len(run.trials)} trials")
     registry = create_manager(run.config.plugins).registry
-    task = _task_of(folder)
+    task = stored_info(read_record(folder))
     pairs = zip(run.history.objectives, trial.values or (), strict=False)
     values = ", ".join(f"{objective.name} {value:.4g}" for objective, value in pairs)
     return draw_network(trial.architecture, task, registry, f"{run.config.space}, trial {trial.number}", values)
@@ -67,13 +69,6 @@ def draw_network(
     network = _ends(builder.inside(prune(architecture.graph)), info)
     decided = tuple(f"{label} = {option}" for label, option in architecture.decisions.items())
     return Picture(title, "; ".join(filter(None, (facts, costs))), network, decided)
-
-
-def _task_of(folder: Path) -> TaskInfo:
-    """The shapes of a run's task, as they are stored with it: its data need not be there."""
-    said = json.loads((folder / "config.json").read_text())["task"]
-    ports = tuple(Port(kind, tuple(shape)) for kind, shape in said["inputs"])
-    return TaskInfo(said["name"], ports, said["outputs"], said["target"], said.get("vocabulary", 0))
 
 
 def _ends(inside: Inside, info: TaskInfo) -> Inside:

@@ -342,4 +342,8 @@ def test_draw_command(tmp_path: Path) -> None:
         tmp_path / "run", "--trial", 7, "--to", tmp_path / "x.svg", code=2
     )
     assert "--trial asks for the folder of a run" in run("cell_cnn", "--trial", 1, "--to", tmp_path / "x.svg", code=2)
+    run("seq2seq", "--to", tmp_path / "pairs.svg")
+    assert "tokens (L=11)" in (tmp_path / "pairs.svg").read_text(), "for the first built-in task that fits"
+    assert "give a multiple of 16 as width, got 24" in run("seq2seq:width=24", "--to", tmp_path / "x.svg", code=2)
+    assert "got image" in run("seq2seq", "--task", "digits", "--to", tmp_path / "x.svg", code=2)
     assert "did you mean 'cell_cnn'?" in run("cell_cn", "--to", tmp_path / "x.svg", code=2)
