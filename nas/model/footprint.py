@@ -83,6 +83,11 @@ class Keeping:
         raise AssertionError("nothing runs backward on the meta device")
 
 
+def unknown(inputs: Sequence[Tensor], counting: Counting) -> Footprint:
+    """Of a module of which autograd does not say what it saves: all that it takes and makes, with a batch of 2."""
+    return Footprint(counting.made // 2, (True,) * len(inputs), False, None, counting.peak // 2)
+
+
 def differentiable(inputs: Iterable[Tensor]) -> list[Tensor]:
     """The inputs as autograd sees what comes from other blocks; tokens stay as they are."""
     return [x.requires_grad_().clone() if x.dtype.is_floating_point else x for x in inputs]
@@ -114,21 +119,23 @@ class Adding:
         """
         term = len(self._place)
         places = [self._at(value, port) for value, port in zip(ports, incoming, strict=True)]
-        self._place.append((term,) if found.passed is None else places[found.passed])
-        self._size.setdefault(self._place[term], bytes_of(output))
+        made = (term,) if found.passed is None else places[found.passed]
+        self._place.append(made)
+        if made not in (size := self._size):
+            size[made] = bytes_of(output)
         for place, kept in zip(places, found.inputs, strict=True):
             if kept:
                 self._keep(place)
         if found.output:
-            self._keep((term,))
+            self._keep(made)
         self._inside += found.inside
         self._held += found.inside
         self._working = max(self._working, found.working)
-        gradients = bytes_of(output) + sum(map(bytes_of, incoming))
+        gradients = sum([size[place] for place in (made, *places)])
         self._training = max(self._training, self._held + max(found.working, gradients))
-        there = {*self._named.values(), *places}
-        self._evaluating = max(self._evaluating, sum(self._size[place] for place in there) + found.working)
-        self._named[name] = self._place[term]
+        there = sum([size[place] for place in {*self._named.values(), *places}])
+        self._evaluating = max(self._evaluating, there + found.working)
+        self._named[name] = made
 
     def footprint(self, output: Value) -> Footprint:
         """Of the whole graph as one block."""
@@ -154,7 +161,8 @@ class Adding:
         """Where a value lies: a sum is a tensor of its own, zeros are, too."""
         if len(value) == 1:
             return self._place[value[0]]
-        self._size.setdefault(value, bytes_of(port))
+        if value not in self._size:
+            self._size[value] = bytes_of(port)
         return value
 
     def _keep(self, place: Value) -> None:

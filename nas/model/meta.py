@@ -23,15 +23,15 @@ META = torch.device("meta")
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up in `flops` the operations of what runs inside, as PyTorch's FlopCounterMode counts them.
 
-    `peak` is the bytes of the tensors made inside that were there at once, gradients aside. `fused` is what PyTorch
-    makes here, but not where it trains: there it has kernels of attention that never hold the weights of all pairs of
-    positions.
+    `made` is the bytes of all tensors made inside, `peak` of those that were there at once, gradients aside. `fused` is
+    what PyTorch makes here, but not where it trains: there it has kernels of attention that never hold the weights of
+    all pairs of positions.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
-        self.peak = 0
+        self.made = self.peak = 0
         self._there = 0
         self._sizes: dict[int, tuple[object, int]] = {}
         self.fused: list[Tensor] = []
@@ -55,6 +55,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _note(self, made: Tensor) -> None:
         size, ref = made.nbytes, weakref.ref(made, self._gone)
         self._sizes[id(ref)] = ref, size
+        self.made += size
         self._there += size
         if self._there > self.peak:
             self.peak = self._there

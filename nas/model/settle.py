@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from nas.errors import CandidateError
 from nas.model.count import count_params
-from nas.model.footprint import Footprint, Keeping, differentiable
+from nas.model.footprint import Footprint, Keeping, differentiable, unknown
 from nas.model.meta import Counting, Making
 from nas.model.parts import Arguments, Part, flops_inside, made
 from nas.space.graph import Block
@@ -142,14 +143,30 @@ def _settle(block: Block, cls: type[nn.Module], place: _Place, path: str) -> Set
             module = cls(**made(arguments)).eval()
         for part in module.modules():
             part.train(isinstance(part, DROPOUTS))  # their masks are kept; else evaluation has the same shapes
-        examples, keeping = differentiable(meta_inputs(inputs, 2)), Keeping(module)
-        with keeping.watching(), Counting() as counting:
-            given = module(*examples)
+        examples = differentiable(meta_inputs(inputs, 2))
+        given, counting, keeping = _run(module, examples)
         output = _output(block, given, inputs)
+        footprint = keeping.footprint(examples, given, counting) if keeping else unknown(examples, counting)
         flops = (counting.flops + flops_inside(module)) // 2
     except Exception as error:
         raise _unfit(block, inputs, path, error) from error
-    return Settled(arguments, output, count_params(module), flops, keeping.footprint(examples, given, counting))
+    return Settled(arguments, output, count_params(module), flops, footprint)
+
+
+def _run(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Any, Counting, Keeping | None]:
+    """What the module gives, its operations, and what it keeps, where autograd says so."""
+    keeping = Keeping(module)
+    try:
+        with keeping.watching(), Counting() as counting:
+            given = module(*inputs)
+    except RuntimeError as error:
+        if "saved tensor hooks" not in str(error):
+            raise
+        flops_inside(module)  # what was counted until then
+        with torch.no_grad(), Counting() as counting:
+            given = module(*inputs)
+        return given, counting, None  # it takes gradients of its own, by torch.func
+    return given, counting, keeping
 
 
 def _unfit(block: Block, inputs: Ports, path: str, error: Exception) -> CandidateError:

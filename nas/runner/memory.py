@@ -7,8 +7,9 @@ from pathlib import Path
 
 WORKER_BYTES = 250e6
 """What a worker process with PyTorch has for itself, apart from libraries that all share."""
-SHARE = 0.7
-"""What tensors may take of a trial's part of the memory: the C library does not give back all that is freed."""
+SHARE = 0.5
+"""What tensors may take of a trial's part of the memory, for a process takes up to twice what its tensors do at their
+peak: the C library keeps most of what training freed while evaluation takes its own."""
 GPU_SHARE = 0.9
 """The same of a GPU, where the context and the kernels of libraries take some."""
 

@@ -103,6 +103,24 @@ def test_attention_keeps_no_weights_of_all_pairs() -> None:
     assert 4 * one < 4 * 100 * 100 * 4, "else it would not be seen"
 
 
+def test_a_block_that_takes_gradients_itself_is_allowed(
+    register: Callable[..., Blocks], registry: Registry, realised: Callable[[Graph], Architecture]
+) -> None:
+    class Sloped(nn.Module):
+        def __init__(self, *, in_features: int) -> None:
+            super().__init__()
+            self.linear = nn.Linear(in_features, in_features, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.func.grad(lambda x: self.linear(x).square().sum())(x)  # type: ignore[no-any-return]
+
+    b = register("sloped", Sloped, inputs=("vector",))
+    plan = blueprint(realised(nas.chain(sloped=b.sloped())), TaskInfo("vector", (VECTOR,), 10), registry)
+    assert plan.shapes["sloped"] == VECTOR
+    assert plan.costs.params == 100
+    assert plan.costs.training > 40 + 40 + 3 * 40  # as if all was kept: the input, and what was made
+
+
 RELU, SILU = Footprint(0, (False,), True, None, 40), Footprint(0, (True,), False, None, 40)
 
 
