@@ -55,13 +55,15 @@ END_SECONDS = 4.0
 class Run:
     """A search's folder and what is in it, read when the object was made.
 
-    `reason` says why the search ended; it is empty for a run that was only opened.
+    `reason` says why the search ended, `warnings` what was wrong all the time; they are empty for a run that was only
+    opened.
     """
 
     folder: Path
     config: SearchConfig
     history: History
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -290,7 +292,7 @@ def _drive(
             )
             controller.begin()
             done = run_trials(controller, worker_spec(folder, parts))
-        run = Run(folder, config, controller.history, _with_cut(done, controller.history))
+        run = Run(folder, config, controller.history, _with_cut(done, controller.history), done.warnings)
         if cache is not None:
             cache.keep([(trial, checkpoint_file(place, trial.number)) for trial in best_trials(run.history)])
         if run.best is not None and not run.results:

@@ -8,13 +8,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from nas.errors import ConfigError, UnknownNameError
 
 DEFAULT_TRIALS = 20
+AUTO = "auto"
 DEFAULT_EXPORTER = "pytorch"
 
 
@@ -24,6 +25,7 @@ class SearchConfig(BaseModel):
     `time` is in seconds or written ``1h30m``; `trials` and `time` bound the search together, 20 trials when
     neither is given. `concurrency` None uses every core: cores / cpus_per_trial. `processes_per_trial` train each trial
     together, by default one for each whole GPU of a trial, and `cpus_per_trial` is by default a core for each.
+    With `gpus_per_trial` ``auto`` the first trials have a GPU each, and later ones the part that those needed.
     Without `objectives` it is what the task is usually judged by; `limits` such as ``params<=1e6`` hold
     for every candidate that is trained;
     `cache` says whether networks that an earlier search trained alike are answered, and in which folder they are kept,
@@ -53,7 +55,7 @@ class SearchConfig(BaseModel):
     search_recipe: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     runner: Literal["ray", "local"] = "ray"
     concurrency: int | None = Field(default=None, ge=1)
-    gpus_per_trial: float = Field(default=0, ge=0)
+    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = 0
     processes_per_trial: int | None = Field(default=None, ge=1)
     cpus_per_trial: float | None = Field(default=None, gt=0)
     address: str | None = None
@@ -95,17 +97,23 @@ class SearchConfig(BaseModel):
     def _environment(cls, value: object) -> object:
         return read_runtime_env(value) if isinstance(value, str) else value
 
-    @field_validator("gpus_per_trial")
+    @field_validator("gpus_per_trial", mode="before")
     @classmethod
-    def _whole_or_part(cls, value: float) -> float:
-        if value > 1 and not value.is_integer():
-            raise ValueError("expected a part of one GPU or a whole number")
-        return value
+    def _whole_or_part(cls, value: object) -> object:
+        if value == AUTO:
+            return value
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            number = -1.0
+        if number < 0 or (number > 1 and not number.is_integer()):
+            raise ValueError("expected a part of one GPU, a whole number or auto")
+        return number
 
     @field_validator("processes_per_trial")
     @classmethod
     def _a_gpu_each(cls, value: int | None, info: ValidationInfo) -> int | None:
-        gpus = info.data.get("gpus_per_trial", 0)
+        gpus = _number(info.data.get("gpus_per_trial", 0))
         if value is not None and gpus and value != max(1, gpus):
             raise ValueError(f"expected a GPU for each process of a trial, gpus_per_trial is {gpus:g}")
         return value
@@ -113,7 +121,7 @@ class SearchConfig(BaseModel):
     @field_validator("cpus_per_trial")
     @classmethod
     def _a_core_each(cls, value: float | None, info: ValidationInfo) -> float | None:
-        processes = info.data.get("processes_per_trial") or int(info.data.get("gpus_per_trial", 0))
+        processes = info.data.get("processes_per_trial") or int(_number(info.data.get("gpus_per_trial", 0)))
         if value is not None and processes > 1 and value < processes:
             raise ValueError(f"expected a core for each of the {processes} processes of a trial")
         return value
@@ -155,7 +163,12 @@ class SearchConfig(BaseModel):
     @property
     def processes(self) -> int:
         """How many train a trial together."""
-        return self.processes_per_trial or max(1, int(self.gpus_per_trial))
+        return self.processes_per_trial or max(1, int(self.gpus))
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of each trial, of the first ones where it is measured."""
+        return _number(self.gpus_per_trial)
 
     @property
     def cpus(self) -> float:
@@ -166,6 +179,10 @@ class SearchConfig(BaseModel):
     def threads(self) -> int:
         """Threads of each process of a trial."""
         return max(1, int(self.cpus / self.processes))
+
+
+def _number(gpus: float | str) -> float:
+    return 1.0 if gpus == AUTO else float(gpus)
 
 
 def _cores() -> int:

@@ -184,8 +184,10 @@ def _objective(manager: Manager, name: str) -> Objective:
 
 
 def device_of(config: SearchConfig) -> str:
-    """What trials are trained on: ``cpu``, or ``auto``, a GPU where there is one."""
-    return "auto" if config.gpus_per_trial or config.runner == "local" else "cpu"
+    """What trials are trained on: ``cpu``, ``cuda``, or in this process ``auto``, a GPU where there is one."""
+    if config.runner == "local":
+        return "auto"
+    return "cuda" if config.gpus_per_trial else "cpu"
 
 
 def result_cache(parts: Parts) -> ResultCache | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.config import SearchConfig
+from nas.config import AUTO, SearchConfig
 from nas.parts import LATENCY, Parts, device_of, make_scheduler
 
 if TYPE_CHECKING:
@@ -94,7 +94,13 @@ def _resources(config: SearchConfig) -> Resources:
     from nas.runner.spec import Resources
 
     return Resources(
-        config.concurrency, config.cpus, config.gpus_per_trial, config.address, config.runtime_env, config.processes
+        config.concurrency,
+        config.cpus,
+        config.gpus,
+        config.address,
+        config.runtime_env,
+        config.processes,
+        shares_gpus=config.gpus_per_trial == AUTO,
     )
 
 

@@ -102,7 +102,7 @@ _RUN_OPTIONS = [
     ),
     click.option("--concurrency", type=int, help="Trials at a time [all cores]."),
     click.option("--cpus-per-trial", type=float, help="CPU cores for each trial [one a process]."),
-    click.option("--gpus-per-trial", type=float, help="GPUs, or a part of one, for each trial [0]."),
+    click.option("--gpus-per-trial", metavar="N", help="GPUs, a part of one, or auto, for each trial [0]."),
     click.option(
         "--processes-per-trial", type=int, help="Processes that train each trial together [one a whole GPU, or 1]."
     ),

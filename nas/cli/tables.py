@@ -24,6 +24,7 @@ from nas.parts import Fitting
 from nas.plugin.build import build_space
 from nas.plugin.manager import Manager
 from nas.plugin.registry import Entry, Registry
+from nas.runner.sharing import use_text, uses, waste_text
 
 STATE_STYLE = {"complete": "green", "running": "cyan", "stopped": "yellow", "failed": "red", "refused": "magenta"}
 
@@ -139,6 +140,8 @@ def summary(run: Run) -> RenderableType:
     tally = Tally(run.history.objectives, run.trials)
     counts, *more = said_of(tally, groups=GROUPS)
     lines = [Text(f"{counts}{'; ' + run.reason if run.reason else ''}"), *map(Text, more)]
+    warnings = (*run.warnings, waste_text(uses(run.trials), run.config.gpus_per_trial))
+    lines += [Text(f"WARNING: {text}", "bold red") for text in warnings if text]
     best = run.best
     if best is None:
         lines.append(Text("no trial is complete", "red"))
@@ -158,6 +161,8 @@ def summary(run: Run) -> RenderableType:
         facts.add_row("zero-cost scores", said)
     if said := model_text(run.explained):
         facts.add_row("the model goes by", said)
+    if said := use_text(uses(run.trials)):
+        facts.add_row("GPUs", said)
     facts.add_row("decisions", "\n".join(f"{k} = {v}" for k, v in best.architecture.decisions.items()))
     facts.add_row("files", str(run.folder / "best") if run.results else "not exported yet")
     if run.results:

@@ -51,10 +51,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing will be started any more, trials that run may end; `reason` is a sentence for people."""
+    """Nothing will be started any more, trials that run may end; `reason` is a sentence for people.
+
+    So are `warnings`, of what was wrong all the time.
+    """
 
     reason: str
     cause: Cause
+    warnings: tuple[str, ...] = ()
 
 
 TIME_UP = Done("the time is up", "time")

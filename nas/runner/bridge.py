@@ -26,6 +26,9 @@ LOOK_SECONDS = 1.0
 
 Configuration = dict[str, str]
 
+RESIZED = Done("later trials get another part of a GPU", "refused")
+"""Ends Tune's loop, when its trials have ended, and not the search."""
+
 
 class Leave(BaseException):
     """Out of Tune's loop at once; no Exception, for Tune would clean up for up to fifteen seconds."""
@@ -38,7 +41,7 @@ class Bridge:
     """
 
     def __init__(self, controller: Controller, spec: WorkerSpec, resources: Resources, may_leave: bool) -> None:
-        self.controller = controller
+        self.controller, self.resources = controller, resources
         self._may_leave = may_leave
         self._target = spec.target
         self._worker = json.dumps({"target": spec.target, "config": {**spec.config, "threads": resources.threads}})
@@ -75,6 +78,13 @@ class Bridge:
         self._done = INTERRUPTED
         self._awaited = set()
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether trials that start now are to have other resources than those that run."""
+        if not self.resources.shares_gpus or self._done is not None or self._error is not None:
+            return False
+        return self.resources.fitted(self.controller.history.trials) != self.resources
+
     def outcome(self) -> Done:
         """Why the search ended; raises the error that ended it."""
         if self._error is not None:
@@ -86,6 +96,8 @@ class Bridge:
         """The configuration of Tune's next trial, None to be asked again, or that there will be none."""
         until = monotonic() + ASK_SECONDS
         while self._done is None:
+            if self.outgrown:
+                return RESIZED
             answer = self.controller.next()
             if isinstance(answer, Job | ScoreJob):
                 self._live[trial_id] = answer.number

@@ -94,8 +94,9 @@ def check_machine(resources: Resources) -> None:
 class Cluster:
     """Ray for one search: its own on this machine, a running one at an address, or the one this process has.
 
-    `slots` is how many trials run at a time; `owned` whether `close` stops Ray and removes its folder `session`, if it
-    has one here. Raises ConfigError when the cluster does not answer or is too small.
+    `slots` is how many trials run at a time, `gpus` how many there are for them; `owned` whether `close` stops Ray and
+    removes its folder `session`, if it has one here. Raises ConfigError when the cluster does not answer or is too
+    small.
     """
 
     def __init__(self, resources: Resources, *, log_to_driver: bool = False) -> None:
@@ -112,8 +113,7 @@ class Cluster:
                 "give the environment to its ray.init"
             )
         try:
-            there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-            self.slots = resources.slots(there.get("CPU", 0.0), there.get("GPU", 0.0))
+            self.slots = self.fit(resources)
         except BaseException:
             self.close()
             raise
@@ -138,6 +138,12 @@ class Cluster:
             raise ConfigError(f"expected {where}, got {explain(error)}") from error
         if resources.address is None:
             self.session = started.address_info["session_dir"]  # type: ignore[attr-defined]
+
+    def fit(self, resources: Resources) -> int:
+        """How many trials run at a time with `resources` each; raises ConfigError when there is too little."""
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self.gpus = there.get("GPU", 0.0)
+        return resources.slots(there.get("CPU", 0.0), self.gpus)
 
     def alive(self) -> bool:
         """Whether Ray's processes that were started here run; of a cluster elsewhere nothing is known."""

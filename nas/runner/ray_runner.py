@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -23,6 +24,7 @@ from nas.errors import ConfigError, NasError
 from nas.runner.bridge import Asker, Bridge, Ear, Ender, Leave
 from nas.runner.cluster import KEEP_FOLDER, QUIET, Cluster, environment
 from nas.runner.nodes import check_nodes
+from nas.runner.sharing import FIRST, idle_text, use_text, uses
 from nas.runner.signals import ending_in_order
 from nas.runner.spec import Resources, WorkerSpec
 from nas.runner.trainable import WorkerTrainable
@@ -68,22 +70,42 @@ def run_ray(
             check_nodes(spec)
         storage = tempfile.mkdtemp(prefix="nas-tune-", dir=cluster.session)
         stack.callback(shutil.rmtree, storage, ignore_errors=True)
-        bridge = Bridge(controller, spec, resources, may_leave=cluster.owned)
+        bridge = Bridge(controller, spec, resources.fitted(controller.history.trials), may_leave=cluster.owned)
         signals = ending_in_order(bridge.finish, bridge.leave)
         for context in (environment({**QUIET, **KEEP_FOLDER}), _silent(), _staged(storage), signals):
             stack.enter_context(context)
-        for restarts_left in reversed(range(MOST_RESTARTS + 1)):
+        restarts_left, warnings = MOST_RESTARTS, _unused(cluster, bridge.resources)
+        while True:
             bridge.watch(cluster.alive)
             with suppress(Leave):
-                _tune(bridge, resources, cluster.slots, scheduler, storage)
-            if not bridge.ray_died:
-                return bridge.outcome()
-            if not restarts_left:
-                raise NasError(f"Ray has died {MOST_RESTARTS + 1} times; what was trained is safe, resume the search")
-            logger.warning("Ray has died; starting it again, trials that ran go on from their last epoch")
-            cluster.restart()
+                _tune(bridge, bridge.resources, cluster.fit(bridge.resources), scheduler, storage)
+            if bridge.ray_died:
+                if not restarts_left:
+                    raise NasError(
+                        f"Ray has died {MOST_RESTARTS + 1} times; what was trained is safe, resume the search"
+                    )
+                restarts_left -= 1
+                logger.warning("Ray has died; starting it again, trials that ran go on from their last epoch")
+                cluster.restart()
+            elif bridge.outgrown:
+                bridge.resources = bridge.resources.fitted(controller.history.trials)
+                used = use_text(uses(controller.history.trials)[:FIRST])
+                logger.warning(f"a trial has {bridge.resources.gpus_per_trial:g} of a GPU now; the first were {used}")
+            else:
+                return replace(bridge.outcome(), warnings=warnings)
             storage = tempfile.mkdtemp(prefix="nas-tune-", dir=cluster.session)
-        raise AssertionError
+            stack.callback(shutil.rmtree, storage, ignore_errors=True)
+
+
+def _unused(cluster: Cluster, resources: Resources) -> tuple[str, ...]:
+    """What is to be said of GPUs that are there for nothing; it is logged, too."""
+    many = resources.concurrency or cluster.slots  # those that share a GPU use every one
+    text = idle_text(
+        cluster.gpus, min(cluster.gpus, many) if resources.shares_gpus else many * resources.gpus_per_trial
+    )
+    if text:
+        logger.warning(text)
+    return (text,) if text else ()
 
 
 def _tune(bridge: Bridge, resources: Resources, slots: int, scheduler: TrialScheduler | None, storage: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas.controller.history import Trial
 from nas.errors import ConfigError
+from nas.runner.sharing import share, uses
 
 WORKER = "nas.train.worker:Worker"
 
@@ -57,7 +59,8 @@ class Resources:
     """How many trials run at a time and what each gets; `address` is a Ray cluster's, None for this machine.
 
     `concurrency` None is as many as the cores allow; `runtime_env` is what Ray shall make of its workers' surroundings;
-    `processes` train a trial together and have its CPUs and GPUs in equal parts.
+    `processes` train a trial together and have its CPUs and GPUs in equal parts; with `shares_gpus` each has the part
+    of a GPU that the first ones needed, and `concurrency` is the most that run at a time.
     """
 
     concurrency: int | None = None
@@ -66,6 +69,7 @@ class Resources:
     address: str | None = None
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     processes: int = 1
+    shares_gpus: bool = False
 
     @property
     def threads(self) -> int:
@@ -78,12 +82,19 @@ class Resources:
         if self.gpus_per_trial:
             fit = min(fit, gpus / self.gpus_per_trial)
         slots = self.concurrency or max(1, int(fit + 1e-9))
+        if self.shares_gpus:
+            slots = max(1, min(slots, int(fit + 1e-9)))
         if slots > fit + 1e-9:
             raise ConfigError(
                 f"expected resources for {slots} trials at a time with {self.cpus_per_trial:g} CPUs and "
                 f"{self.gpus_per_trial:g} GPUs each, got {cpus:g} CPUs and {gpus:g} GPUs; ask for less"
             )
         return slots
+
+    def fitted(self, trials: Iterable[Trial]) -> Resources:
+        """These, or with `shares_gpus` those that `trials` show to be enough for each."""
+        part = share(uses(trials)) if self.shares_gpus else None
+        return self if part is None else replace(self, gpus_per_trial=part)
 
 
 def cores() -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nas.controller.checkpoints import checkpoint_file
-from nas.errors import TrainingError
+from nas.errors import ConfigError, TrainingError
 from nas.model import Blueprint, Normalize, Units, blueprint
 from nas.model.measure import latency_ms
 from nas.plugin.registry import Registry
@@ -21,6 +21,7 @@ from nas.space.architecture import Architecture
 from nas.storage import open_place
 from nas.train.augment import augmentations
 from nas.train.data import Data
+from nas.train.gpu import Meter
 from nas.train.group import ALONE, Alone, Leader, is_memory
 from nas.train.inherit import inherit, read_start
 from nas.train.loop import stream, train
@@ -156,6 +157,7 @@ class Worker:
     def _trial(self, job: Mapping[str, Any], pieces: int, group: Alone) -> Iterator[Metrics]:
         candidate = Architecture.from_dict(job["architecture"])
         plan, recipe = self.blueprint(candidate.network), self.recipe.set_by(candidate.settings)
+        meter = Meter(self.device)
         torch.manual_seed(stream(job["seed"], "weights"))
         network = plan.build()
         facts: Metrics = {"params": plan.costs.params, "flops": plan.costs.flops}
@@ -181,7 +183,7 @@ class Worker:
                 group=group,
             )
             for metrics in epochs:
-                yield metrics | facts
+                yield metrics | facts | meter.read()
 
     def _free(self) -> None:
         gc.collect()
@@ -211,7 +213,12 @@ def _set_layout(network: nn.Module, layout: torch.memory_format) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is a GPU where there is one."""
+    """``auto`` is a GPU where there is one; raises ConfigError where one is asked for that PyTorch cannot use."""
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            f"a GPU was asked for, and PyTorch {torch.__version__} finds none that it can use: install one "
+            "for this GPU's driver, or ask for none"
+        )
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 

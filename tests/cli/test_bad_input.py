@@ -56,7 +56,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--recipe", "0.1"], "expected 'key=value,key=value', got '0.1'"),
         (["--epochs", "0"], "training option 'epochs': expected greater than or equal to 1, got 0"),
         (["--trials", "0"], "option 'trials': input should be greater than or equal to 1, got 0"),
-        (["--gpus-per-trial", "1.5"], "'gpus_per_trial': expected a part of one GPU or a whole number, got 1.5"),
+        (
+            ["--gpus-per-trial", "1.5"],
+            "'gpus_per_trial': expected a part of one GPU, a whole number or auto, got '1.5'",
+        ),
         (
             ["--gpus-per-trial", "2", "--processes-per-trial", "3"],
             "expected a GPU for each process of a trial, gpus_per_trial is 2, got 3",

@@ -19,7 +19,7 @@ class Worker:
 
     As the real one does, it says the last epoch of its checkpoint again, in case nobody heard it.
 
-    Configuration: run (folder), epochs, pause (seconds of an epoch), start (seconds to be made), broken.
+    Configuration: run (folder), epochs, pause (seconds of an epoch), start (seconds to be made), broken, says.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -51,6 +51,7 @@ class Worker:
                 "threads": self.config.get("threads", 0),
                 "omp": int(os.environ.get("OMP_NUM_THREADS", 0)),
                 **({} if act == "unsaid" else {"epochs": epochs}),
+                **self.config.get("says", {}),
             }
 
     def score(self, architecture: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, float]]:

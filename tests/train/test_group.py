@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -173,31 +168,6 @@ def test_a_process_that_is_killed_loses_its_trial_an_epoch_at_most(config: Confi
 def test_what_runs_out_of_memory_in_one_process_goes_on_in_smaller_pieces(config: Config, worker: Worker) -> None:
     curve = list(worker.trial(job(architecture(config, "hungry"), 7)))
     assert [(metrics["epoch"], metrics["micro_batches"]) for metrics in curve] == [(1, 4), (2, 4), (3, 4)]
-
-
-LEADER = """
-import json, sys, time
-from nas.train.worker import Worker
-worker = Worker(json.loads(sys.argv[1]))
-for _ in worker.trial(json.loads(sys.argv[2])):
-    print("trained", flush=True)
-    time.sleep(1000)
-"""
-
-
-def test_nobody_stays_when_the_first_process_is_killed(config: Config) -> None:
-    said = (json.dumps(config), json.dumps(job(architecture(config), 8)))
-    with subprocess.Popen([sys.executable, "-c", LEADER, *said], stdout=subprocess.PIPE, text=True) as leader:
-        assert leader.stdout is not None
-        assert leader.stdout.readline() == "trained\n"
-        [peer] = psutil.Process(leader.pid).children()
-        folder = [file.path for file in peer.open_files() if "nas-group-" in file.path]
-        os.kill(leader.pid, signal.SIGKILL)
-        until = time.monotonic() + 20
-        while peer.is_running() and peer.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
-            time.sleep(0.05)
-        assert not peer.is_running() or peer.status() == psutil.STATUS_ZOMBIE
-        assert not any(Path(file).exists() for file in folder)
 
 
 class Share(Alone):
