@@ -376,8 +376,8 @@ def _deadline(begun: float, seconds: float | None) -> float | None:
 
 
 CHANGEABLE = (
-    "strategy", "objectives", "scheduler", "cache", "runner", "concurrency", "cpus_per_trial", "gpus_per_trial",
-    "processes_per_trial", "address", "runtime_env",
+    "strategy", "objectives", "scheduler", "loggers", "cache", "runner", "concurrency", "cpus_per_trial",
+    "gpus_per_trial", "processes_per_trial", "address", "runtime_env",
 )  # fmt: skip
 """What may be another when a search goes on."""
 

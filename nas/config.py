@@ -30,6 +30,7 @@ class SearchConfig(BaseModel):
     for every candidate that is trained;
     `cache` says whether networks that an earlier search trained alike are answered, and in which folder they are kept,
     true is the user's cache folder;
+    `loggers` follow the search, as ``tensorboard``;
     `proxies` are zero-cost scores that a strategy may use where they are cheap. The stored `recipe` is whole: it has
     what the user did not say, too. `search_recipe` names options of the recipe that are searched for with the
     architecture, and the values to try, none for the usual ones.
@@ -46,6 +47,7 @@ class SearchConfig(BaseModel):
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     scheduler: str | None = None
+    loggers: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ("naswot", "synflow")
     trials: int | None = Field(default=None, ge=1)
     time: float | None = Field(default=None, gt=0)
@@ -69,7 +71,7 @@ class SearchConfig(BaseModel):
     def _seconds(cls, value: object) -> object:
         return parse_duration(value) if isinstance(value, str) else value
 
-    @field_validator("objectives", "limits", "proxies", "plugins", mode="before")
+    @field_validator("objectives", "limits", "loggers", "proxies", "plugins", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value

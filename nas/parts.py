@@ -19,7 +19,7 @@ from nas.controller.cache import ResultCache
 from nas.controller.history import Limit, Measure, Objective, Trial, check_strategy
 from nas.controller.limits import parse_limit
 from nas.errors import ConfigError, LedgerError, NasError
-from nas.plugin.build import build_space, build_strategy
+from nas.plugin.build import add_logger, build_space, build_strategy
 from nas.plugin.manager import GROUP, Manager, create_manager
 from nas.plugin.registry import Registry, parse_spec
 from nas.space.expand import Decision
@@ -73,6 +73,8 @@ def assemble(config: SearchConfig) -> Parts:
     build_strategy(registry, config.strategy)
     if config.scheduler is not None:
         registry.get("scheduler", parse_spec(config.scheduler)[0])
+    for name in config.loggers:
+        registry.get("logger", parse_spec(name)[0])
     for name in config.objectives:
         registry.get("objective", name)
     for name in config.proxies:
@@ -141,6 +143,8 @@ def check_start(parts: Parts) -> None:
     if parts.config.scheduler is not None and parts.config.runner == "local":
         raise ConfigError(f"expected runner 'ray' for scheduler {parts.config.scheduler!r}, got 'local'; drop one")
     make_scheduler(parts)
+    for text in parts.config.loggers:
+        add_logger(parts.manager, text)
     check_strategy(build_strategy(parts.manager.registry, parts.config.strategy), parts.space, parts.objectives)
     processes = parts.config.processes
     sizes = (parts.config.recipe["batch_size"], *parts.config.search_recipe.get("batch_size", ()))

@@ -96,6 +96,9 @@ _RUN_OPTIONS = [
         "--strategy", metavar="NAME[:K=V,..]", help="How to choose candidates [auto]; see docs/strategies.md."
     ),
     click.option("--scheduler", metavar="NAME[:K=V,..]", help="When to stop a trial early, as asha [never]."),
+    click.option(
+        "--logger", "loggers", multiple=True, metavar="NAME[:K=V,..]", help="What follows the search, as tensorboard."
+    ),
     click.option("--time", metavar="TIME", help="Time for the search, as 90s, 30m or 2h."),
     click.option(
         "--runner", type=click.Choice(["ray", "local"]), help="Ray Tune, or this process for debugging [ray]."

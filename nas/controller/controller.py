@@ -181,7 +181,9 @@ class Controller:
 
     def report(self, number: int, metrics: Mapping[str, float]) -> Trial:
         """One epoch of a trial has been trained."""
-        return self._show(self.ledger.report(number, metrics))
+        trial = self.ledger.report(number, metrics)
+        self._tell("nas_trial_reported", trial=trial)
+        return self._show(trial)
 
     def lost(self, number: int, reason: str) -> Trial:
         """A trial has lost its worker: another goes on from its last epoch, but not again and again."""
@@ -295,10 +297,10 @@ class Controller:
 
     def _tell(self, hook: str, **said: Any) -> None:
         """One observer after the other, so that one that raises neither ends the search nor silences the rest."""
-        if self._observers is None:
-            return
-        said["history"] = self._looked_at()
-        for plugin in getattr(self._observers, hook).get_hookimpls():
+        heard = getattr(self._observers, hook).get_hookimpls() if self._observers is not None else ()
+        if heard:
+            said["history"] = self._looked_at()
+        for plugin in heard:
             try:
                 plugin.function(*(said[name] for name in plugin.argnames))
             except Exception:

@@ -6,6 +6,7 @@ from inspect import Parameter
 from typing import Any
 
 from nas.errors import ConfigError, NasError, SpaceError
+from nas.plugin.manager import Manager
 from nas.plugin.registry import Registry, parse_spec
 from nas.space.graph import Graph
 from nas.space.ports import TaskInfo
@@ -38,6 +39,12 @@ def build_strategy(registry: Registry, text: str) -> Any:
     """The strategy that ``"name:option=value,..."`` names."""
     name, options = parse_spec(text)
     return registry.get("strategy", name).build(**options)
+
+
+def add_logger(manager: Manager, text: str) -> None:
+    """The logger that ``"name:option=value,..."`` names hears what `manager`'s observers hear from now on."""
+    name, options = parse_spec(text)
+    manager.register(manager.registry.get("logger", name).build(**options), f"logger {text}")
 
 
 def build_table(registry: Registry, text: str) -> Any:

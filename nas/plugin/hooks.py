@@ -20,7 +20,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def nas_register(registry: Registrar) -> None:
-    """Register blocks, spaces, tasks, strategies, schedulers, objectives, proxies, tables, exporters, reports."""
+    """Register blocks, spaces, tasks, strategies, schedulers, objectives and all other kinds that `Registrar` has."""
 
 
 @hookspec
@@ -31,6 +31,11 @@ def nas_add_commands(group: click.Group) -> None:
 @hookspec
 def nas_search_started(history: History, run: str) -> None:
     """A search starts or goes on in folder `run`; `history` is what it has so far."""
+
+
+@hookspec
+def nas_trial_reported(trial: Trial, history: History) -> None:
+    """A trial has trained an epoch, the last of its curve; `history` is live, as for `nas_trial_finished`."""
 
 
 @hookspec

@@ -14,7 +14,7 @@ from nas.space.graph import Role, Signature, Traits, Value
 from nas.space.ports import ANY, SAME
 
 EntryKind = Literal[
-    "block", "space", "task", "strategy", "scheduler", "objective", "proxy", "table", "exporter", "report"
+    "block", "space", "task", "strategy", "scheduler", "objective", "proxy", "table", "logger", "exporter", "report"
 ]
 Target = str | Callable[..., Any]
 BARE = ""
@@ -241,6 +241,13 @@ class Registrar:
         `build_space(registry, ...)` gives it its space. An option called ``path`` names the file it is read from.
         """
         self._add("table", name, target, summary)
+
+    def logger(self, name: str, target: Target, *, summary: str = "") -> None:
+        """What follows a search that asks for it: ``f(*, option=default, ...) -> object`` with hooks for observers.
+
+        Its methods are marked with `hookimpl`: `nas_search_started`, `nas_trial_reported` and so on.
+        """
+        self._add("logger", name, target, summary)
 
     def exporter(self, name: str, target: Target, *, summary: str = "") -> None:
         """An exporter: ``f(winner: Exportable, folder: Path) -> list[Path]``, the files it wrote."""
