@@ -20,6 +20,15 @@ aten = torch.ops.aten
 META = torch.device("meta")
 
 
+class _Made(weakref.ref[Tensor]):
+    """A tensor that was made, its bytes, and the peak before."""
+
+    __slots__ = ("before", "key", "size")
+    before: int
+    key: int
+    size: int
+
+
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up in `flops` the operations of what runs inside, as PyTorch's FlopCounterMode counts them.
 
@@ -33,7 +42,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.flops = 0
         self.made = self.peak = 0
         self._there = 0
-        self._sizes: dict[int, tuple[object, int]] = {}
+        self._alive: dict[int, _Made] = {}
         self.fused: list[Tensor] = []
 
     def __torch_dispatch__(
@@ -44,24 +53,39 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = _run(func, args, kwargs)
         if (formula := flop_registry.get(func.overloadpacket)) is not None:
             self.flops += _operations(formula, args, kwargs, out)
-        if not func.is_view:
+        if func is aten._safe_softmax.default:
+            self._forget(args[0], out)
+        elif not func.is_view:
             for made in (out,) if isinstance(out, Tensor) else out if isinstance(out, tuple) else ():
                 if not args or made is not args[0]:
-                    self._note(made)
-            if func is aten._safe_softmax.default:
-                self.fused.append(out)
+                    self._note(made, func, args)
         return out
 
-    def _note(self, made: Tensor) -> None:
-        size, ref = made.nbytes, weakref.ref(made, self._gone)
-        self._sizes[id(ref)] = ref, size
-        self.made += size
-        self._there += size
+    def _note(self, made: Tensor, func: Any, args: Sequence[Any]) -> None:
+        ref = _Made(made, self._gone)
+        ref.key, ref.size, ref.before = id(made), made.nbytes, self.peak
+        first = self._alive.get(id(args[0])) if func in (aten._unsafe_view.default, aten.add.Tensor) else None
+        self._alive[ref.key] = ref
+        if first is not None:
+            ref.before = first.before  # of a product, and of scores to which a mask is added
+            if func is aten._unsafe_view.default:  # the same memory, and the product itself is let go of
+                first.size = 0
+                return
+        self.made += ref.size
+        self._there += ref.size
         if self._there > self.peak:
             self.peak = self._there
 
-    def _gone(self, ref: object) -> None:
-        self._there -= self._sizes.pop(id(ref))[1]
+    def _gone(self, ref: _Made) -> None:
+        self._there -= ref.size
+        if self._alive.get(ref.key) is ref:
+            del self._alive[ref.key]
+
+    def _forget(self, scores: Tensor, weights: Tensor) -> None:
+        """Attention: there are neither scores nor weights where it has a kernel of its own."""
+        self.fused.append(weights)
+        if (ref := self._alive.get(id(scores))) is not None:
+            self.peak = max(ref.before, self._there - ref.size)
 
 
 class Making(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -100,7 +100,13 @@ def test_attention_keeps_no_weights_of_all_pairs() -> None:
     found = footprint_of(Call(lambda q, k, v: F.scaled_dot_product_attention(q, k, v)), long, long, long)
     one = long.nbytes // 2
     assert found.inside + sum(found.inputs) * one <= 4 * one
-    assert 4 * one < 4 * 100 * 100 * 4, "else it would not be seen"
+    assert found.working <= 4 * one < 4 * 100 * 100 * 4
+    masked = footprint_of(
+        Call(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=torch.zeros(100, 100, device="meta"))),
+        *[long] * 3,
+    )
+    assert masked.working <= 4 * one + 4 * 100 * 100
+    assert footprint_of(Call(lambda q, k, v: (q @ k.mT).softmax(-1) @ v), long, long, long).working > 4 * 100 * 100 * 4
 
 
 def test_a_block_that_takes_gradients_itself_is_allowed(
