@@ -20,7 +20,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import torch
@@ -270,6 +270,7 @@ class Leader(Member):
 
     def _die_with(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()
+        sleep(LAST_WORDS_SECONDS)  # this process may have failed, too, and be able to say why
         if process in [peer for peer, _ in self._peers]:  # it was not ended by `close`
             os._exit(1)
 

@@ -22,7 +22,7 @@ from nas.cli.curve import PLAIN_LEVELS, curve_values, sparkline
 from nas.cli.lines import JsonView, LineView
 from nas.cli.live import TableView
 from nas.cli.pace import Pace, clock
-from nas.cli.tables import run_table, said_of
+from nas.cli.tables import run_table, said_of, summary
 from nas.cli.trial import one_trial, trial_table, whole_record
 from nas.cli.watch import watch
 from nas.config import SearchConfig
@@ -72,7 +72,7 @@ def search(tmp_path: Path) -> Iterator[Search]:
         ledger.close()
 
 
-def trained(controller: Controller, trials: int = 1000, epochs: int = 3) -> Done | None:
+def trained(controller: Controller, trials: int = 1000, epochs: int = 3, **more: float) -> Done | None:
     """Trains as many trials; those whose number is 2 fail in their second epoch."""
     for _ in range(trials):
         while not isinstance(job := controller.next(), Job):
@@ -83,7 +83,9 @@ def trained(controller: Controller, trials: int = 1000, epochs: int = 3) -> Done
                 controller.finish(job.number, "failed", "ValueError: shapes differ (block.py:12)")
                 break
             value = float("nan") if job.number == 3 and epoch == 1 else 1 - 1 / (job.number + epoch + 1)
-            controller.report(job.number, {"epoch": epoch, "epochs": epochs, "val_accuracy": value, "seconds": 1.5})
+            controller.report(
+                job.number, {"epoch": epoch, "epochs": epochs, "val_accuracy": value, "seconds": 1.5, **more}
+            )
         else:
             controller.finish(job.number, "complete")
     return None
@@ -267,6 +269,21 @@ def test_what_is_said_of_many_reasons_is_short(search: Search) -> None:
     assert said_of(tally, groups=2) == [
         "8 refused", "refused: 1 × because ", "refused: 1 × because x", "refused: 6 for 6 other reasons",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("busy", "wasted"), [(0.3, True), (0.95, False)])
+def test_the_summary_speaks_of_gpus_that_are_not_used(search: Search, busy: float, wasted: bool) -> None:
+    controller = search(lambda trial, history: None, budget=6)
+    trained(controller, gpu_memory=0.1, gpu_busy=busy)
+    config = SearchConfig(strategy="random", gpus_per_trial=1)
+    run = Run(controller.ledger.folder, config, controller.history, "over", ("6 of 8 GPUs not used: ask",))
+    console = Console(file=io.StringIO(), width=160)
+    with console.capture() as caught:
+        console.print(summary(run))
+    said = caught.get()
+    assert "WARNING: 6 of 8 GPUs not used: ask" in said
+    assert f"{busy:.0%} busy, 10% of the memory at most in one trial" in said
+    assert ("WARNING: GPUs were 30% busy" in said) == wasted
 
 
 def test_curves_are_of_what_there_is(search: Search) -> None:
