@@ -343,7 +343,8 @@ def _export(run: Run, parts: Parts, best: Trial, to: Path, exporter: str) -> lis
     network = load_weights(plan, config["storage"], best.number)
     facts = {"run": run.folder.name, "trial": best.number, "space": run.config.space, "task": run.config.task}
     facts |= {"settings": dict(best.architecture.settings)} if best.architecture.settings else {}
-    facts |= {**best.metrics, **evaluate_test(network, parts.task), "facts": dict(parts.task.facts)}
+    tested = evaluate_test(network, parts.task, metrics=[objective.metric for objective in parts.objectives])
+    facts |= {**best.metrics, **tested, "facts": dict(parts.task.facts)}
     examples = parts.task.train_arrays().take(np.arange(min(8, len(parts.task.train_arrays()))))
     inputs = tuple(torch.from_numpy(x) for x in examples.x)
     inputs = tuple(x if x.dtype == torch.int64 else x.float() for x in inputs)

@@ -112,7 +112,8 @@ def worker_spec(folder: Path, parts: Parts) -> WorkerSpec:
 
     wanted = any(objective.metric == LATENCY for objective in parts.objectives)
     known = any(limit.metric == LATENCY for limit in parts.limits)
-    config = {**worker_config(folder, parts.config), "latency": wanted and not known}
+    metrics = [objective.metric for objective in parts.objectives]
+    config = {**worker_config(folder, parts.config), "latency": wanted and not known, "metrics": metrics}
     if parts.config.address is None:
         return WorkerSpec(config=config)
     from nas.runner.nodes import versions

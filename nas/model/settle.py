@@ -171,7 +171,8 @@ def _run(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Any, Counting, Ke
 
 def _unfit(block: Block, inputs: Ports, path: str, error: Exception) -> CandidateError:
     coming = " and ".join(map(str, inputs))
-    why = str(error) if isinstance(error, _UnfitError) else f"{type(error).__name__}: {error}"
+    told = isinstance(error, _UnfitError | ValueError) and str(error)  # blocks say by ValueError what would fit
+    why = str(error) if told else f"{type(error).__name__}: {error}"
     return CandidateError(f"{path}: block {block} cannot take {coming}: {why}")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,9 @@ from nas.train.task import IGNORE, Task, value_statistics
 Metrics = dict[str, float]
 Answers = Iterable[tuple[Tensor, Tensor]]
 """What a network gives for batch after batch, and the targets."""
+
+AGREEMENT = ("f1", "auroc")
+"""Metrics of classes that a search may ask for: means over the classes, each against the others."""
 
 SCORES_AT_ONCE = 2**24
 """Numbers that a network gives in one batch of an evaluation: 64 MB."""
@@ -42,11 +45,13 @@ class Target(Protocol):
         ...
 
 
-def target_of(task: Task) -> Target:
-    """What `task` asks."""
+def target_of(task: Task, metrics: Collection[str] = ()) -> Target:
+    """What `task` asks; `metrics` are the validation metrics that a search goes by: some are computed for it only."""
     if task.info.target == "value":
         return Values(value_statistics(task.train_arrays().y).std)
-    return Tokens(task.characters) if task.info.target == "token" else Classes()
+    if task.info.target == "token":
+        return Tokens(task.characters)
+    return Classes(tuple(name for name in AGREEMENT if f"val_{name}" in metrics))
 
 
 def evaluation_batch(task: TaskInfo, most: int = 512) -> int:
@@ -56,7 +61,12 @@ def evaluation_batch(task: TaskInfo, most: int = 512) -> int:
 
 @dataclass(frozen=True)
 class Classes:
-    """One class an example: output (B, K), y (B,). Metrics: loss (cross-entropy) and accuracy."""
+    """One class an example: output (B, K), y (B,). Metrics: loss (cross-entropy), accuracy and what is `asked` for.
+
+    asked: some of `AGREEMENT`, which torchmetrics computes.
+    """
+
+    asked: tuple[str, ...] = ()
 
     def loss(self, output: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
         """See `Target`."""
@@ -71,12 +81,15 @@ class Classes:
         loss: float | Tensor = 0.0
         right: int | Tensor = 0
         count = 0
+        kept: list[tuple[Tensor, Tensor]] = []
         for output, y in answers:
+            if self.asked:
+                kept.append((output.cpu(), y.cpu()))
             loss = loss + functional.cross_entropy(output, y, reduction="sum")
-            # torchmetrics gives the same number, and takes 1.7 s of every worker's start to import.
+            # torchmetrics gives the same number, and any part of it takes over a second of a worker's start to import.
             right = right + (output.argmax(dim=1) == y).sum()
             count += len(y)
-        return {"loss": float(loss) / count, "accuracy": int(right) / count}
+        return {"loss": float(loss) / count, "accuracy": int(right) / count} | _of_classes(self.asked, kept)
 
 
 @dataclass(frozen=True)
@@ -144,8 +157,23 @@ class Values:
         return found | _agreement(output, y)
 
 
+def _of_classes(asked: Collection[str], answers: list[tuple[Tensor, Tensor]]) -> Metrics:
+    if not asked:
+        return {}
+    from torchmetrics.functional import classification  # here, because it takes over a second to import
+
+    output, y = map(torch.cat, zip(*answers, strict=True))
+    classes = output.shape[1]
+    with warnings.catch_warnings(action="ignore"):  # it says that a class has no examples; so be it
+        found = {
+            "f1": classification.multiclass_f1_score(output, y, classes, average="macro"),
+            "auroc": classification.multiclass_auroc(output.softmax(dim=1), y, classes, average="macro"),
+        }
+    return {name: float(found[name]) for name in asked}
+
+
 def _agreement(output: Tensor, y: Tensor) -> Metrics:
-    from torchmetrics.functional import regression  # here, because it takes 1.7 s to import
+    from torchmetrics.functional import regression  # here, because it takes over a second to import
 
     sums = {"r2": 0.0, "pearson": 0.0, "spearman": 0.0}
     for given, wanted in zip(output.T, y.T, strict=True):

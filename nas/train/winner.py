@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -44,8 +44,14 @@ def load_weights(plan: Blueprint, place: str, number: int) -> nn.Module:
     return network.eval()
 
 
-def evaluate_test(network: nn.Module, task: Task, device: str = "cpu") -> dict[str, float]:
-    """Loss and metrics on the test part; the only place that reads it, and only after the search."""
+def evaluate_test(
+    network: nn.Module, task: Task, device: str = "cpu", metrics: Collection[str] = ()
+) -> dict[str, float]:
+    """Loss and metrics on the test part; the only place that reads it, and only after the search.
+
+    metrics: the validation metrics that the search went by.
+    """
     where = torch.device(device)
-    found = evaluate(network.to(where), Data(task.test_arrays(), where, evaluation_batch(task.info)), target_of(task))
+    data = Data(task.test_arrays(), where, evaluation_batch(task.info))
+    found = evaluate(network.to(where), data, target_of(task, metrics))
     return {f"test_{name}": value for name, value in found.items()}

@@ -73,7 +73,8 @@ class Worker:
         (of the search), ``run`` (its folder), ``storage`` (where checkpoints are, by default there), ``threads``,
         ``processes`` (that train a trial together, by default 1; each has the threads and, if any, a GPU), and
         ``device``: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one; with ``latency`` true every epoch's metrics
-        have ``latency_ms``, the time of a forward pass of one example on that device.
+        have ``latency_ms``, the time of a forward pass of one example on that device; ``metrics`` are those that the
+        search goes by.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -91,7 +92,7 @@ class Worker:
         self.recipe = setting.recipe
         batch = evaluation_batch(setting.task.info)
         self.data, self.validation = (Data(part, self.device, batch) for part in setting.parts)
-        self.target = target_of(setting.task)
+        self.target = target_of(setting.task, config.get("metrics", ()))
         self.start = read_start(self.recipe.init) if self.recipe.init else None
         self.augmentations = partial(augmentations, info=setting.task.info, default=setting.task.augment)
         self.make_scorer = partial(make_scorer, setting.registry, setting.task.info, seed=setting.seed)

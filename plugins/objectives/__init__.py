@@ -15,6 +15,8 @@ def nas_register(registry: Registrar) -> None:
     """Register the objectives."""
     for name, summary in (
         ("val_accuracy", "Share of validation examples, or tokens, told right."),
+        ("val_f1", "Mean over the classes of precision and recall together (F1), on the validation examples."),
+        ("val_auroc", "Mean over the classes of the area under the ROC curve, on the validation examples."),
         ("val_r2", "Share of the variance of values that is explained on the validation examples."),
         ("val_pearson", "Linear correlation of values on the validation examples."),
         ("val_spearman", "Rank correlation of values on the validation examples."),

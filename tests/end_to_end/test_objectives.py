@@ -31,6 +31,15 @@ def test_finished_trials_are_judged_by_the_new_objectives(tmp_path: Path) -> Non
     assert len(again.trials) == 7
 
 
+def test_a_search_goes_by_a_metric_that_is_computed_for_it_only(tmp_path: Path) -> None:
+    run = nas.search("cell_cnn:channels=4", objectives=("val_f1",), out=tmp_path / "run", **{**OPTIONS, "trials": 1})
+    (trial,) = run.trials
+    assert trial.values == (trial.metrics["val_f1"],)
+    assert 0 < trial.metrics["val_f1"] < trial.metrics["val_accuracy"] + 0.1
+    assert "test_f1" in run.results
+    assert "val_auroc" not in trial.metrics
+
+
 def test_what_nobody_can_know_is_refused_before_anything_changes(tmp_path: Path) -> None:
     nas.search("cell_cnn:channels=4", out=tmp_path / "run", **{**OPTIONS, "trials": 1})
     record = (tmp_path / "run" / "ledger.journal").read_bytes()

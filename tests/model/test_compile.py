@@ -319,7 +319,7 @@ def test_sum_of_different_shapes_is_refused(
         (lambda b: b.conv(), r"needs a vector \(D=3\) from the network, got image"),
         (
             lambda b: b.conv(kernel=4),
-            r"^head: block conv\(kernel=4\) cannot take .*expected an odd kernel.*got 4",
+            r"^head: block conv\(kernel=4\) cannot take image \(C=4, H=8, W=8\): expected an odd kernel.*got 4",
         ),
         (lambda b: b.conv(groups=3, channels=3), r"^head: block conv\(.*expected groups that divide 4 and 3 channels"),
     ],

@@ -56,6 +56,22 @@ def test_perplexity_is_torchmetrics() -> None:
     assert Tokens().measure(batches(output, y))["perplexity"] == pytest.approx(theirs.item(), rel=1e-5)
 
 
+def test_metrics_of_classes_that_are_asked_for_are_torchmetrics() -> None:
+    from torchmetrics.functional.classification import multiclass_auroc, multiclass_f1_score
+
+    output, y = scores(40, 5), asked(40)
+    info = TaskInfo("some", (Port("vector", (4,)),), 5)
+    task = ArrayTask(info, Arrays((), y.numpy()), lambda: Arrays((), y.numpy()))
+    target = target_of(task, ["val_auroc", "params", "val_f1"])
+    found = target.measure(batches(output, y))
+    assert found.keys() == {"loss", "accuracy", "f1", "auroc"}
+    assert found["f1"] == pytest.approx(float(multiclass_f1_score(output, y, 5, average="macro")))
+    assert found["auroc"] == pytest.approx(float(multiclass_auroc(output.softmax(1), y, 5, average="macro")))
+    assert 0.3 < found["auroc"] < 0.7
+    ideal = target.measure([(torch.nn.functional.one_hot(y, 5).float(), y)])
+    assert (ideal["f1"], ideal["auroc"]) == (1.0, 1.0)
+
+
 def test_a_hopeless_network_has_a_finite_perplexity() -> None:
     output = torch.tensor([[[0.0, 1e6]]])
     assert math.isfinite(Tokens().measure([(output, torch.tensor([[0]]))])["perplexity"])
