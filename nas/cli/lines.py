@@ -52,6 +52,7 @@ class LineView(QuietView):
             self._out.print(_searched(history, self._tally.states.total() - trial.finished))
             self._printed = time.monotonic()
         self._tally.see(trial)
+        self._pace.see(trial)
         if trial.finished:
             self._print(self._line(trial, history, self._tally))
         elif time.monotonic() - self._printed > SILENCE:

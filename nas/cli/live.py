@@ -54,6 +54,7 @@ class TableView:
                 self._tally = Tally(history.objectives, history.trials)
                 self._pace = Pace(self._tally)
             self._tally.see(trial)
+            self._pace.see(trial)
             self._history = history
             if trial.finished:
                 self._recent.appendleft(trial)

@@ -9,19 +9,25 @@ from nas.controller.tally import Tally
 
 
 class Pace:
-    """Begins with the first event; what was done before, or was known, says nothing about the speed."""
+    """The speed since training began: not the start of workers, nor what was done before or was known."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        self._begin = time.monotonic()
+        self._begin: float | None = None
         self._before = self._trained()
+
+    def see(self, trial: Trial) -> None:
+        """A trial has changed, and the tally has seen it: the first epoch says when training began."""
+        if self._begin is None and trial.curve and not trial.cached:
+            earlier = trial.curve[-2].get("seconds", 0.0) if len(trial.curve) > 1 else 0.0
+            self._begin = time.monotonic() - max(0.0, trial.seconds - earlier)
 
     def remaining(self, history: History) -> float | None:
         """Seconds to the end of the budget by the speed so far, and never beyond the deadline; None if unknown."""
         now = time.monotonic()
         by_time = None if history.deadline is None else max(0.0, history.deadline - now)
         trained = self._trained() - self._before
-        if history.budget is None or trained <= 0:
+        if history.budget is None or self._begin is None or trained <= 0:
             return by_time
         left = max(0.0, history.budget - self._trained() - self._tally.known)
         by_trials = (now - self._begin) / trained * left

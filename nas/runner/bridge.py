@@ -268,4 +268,4 @@ def _cause_of_death(trial: TuneTrial) -> str:
         return "the worker was killed because the machine ran out of memory"
     _, found, detail = said.partition("Worker exit detail: ")
     detail = detail.partition(". ")[0] if found else said[-200:]
-    return f"the worker process died: {detail}"
+    return f"the worker process died: {detail}" if detail else "the worker process died"

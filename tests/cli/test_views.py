@@ -27,7 +27,7 @@ from nas.cli.trial import one_trial, trial_table, whole_record
 from nas.cli.watch import watch
 from nas.config import SearchConfig
 from nas.controller.controller import Controller, Watcher
-from nas.controller.history import History, Objective
+from nas.controller.history import History, Objective, Trial
 from nas.controller.job import Done, Job
 from nas.controller.ledger import Ledger
 from nas.controller.tally import Tally
@@ -314,16 +314,25 @@ def test_what_is_left_follows_from_the_speed_and_the_deadline(search: Search, mo
     now = 100.0
     monkeypatch.setattr("nas.cli.pace.time.monotonic", lambda: now)
     tally = Tally([ACCURACY])
-    controller = search(lambda trial, history: tally.see(trial), budget=4)
     pace = Pace(tally)
+
+    def watcher(trial: Trial, history: History) -> None:
+        tally.see(trial)
+        pace.see(trial)
+
+    controller = search(watcher, budget=4)
+    controller.next()
     assert pace.remaining(controller.history) is None
-    trained(controller, 1)
+    now = 110.0  # until when the workers started, and the first epoch took 1.5 s
+    for epoch in (1, 2):
+        controller.report(0, {"epoch": epoch, "epochs": 2, "val_accuracy": 0.5, "seconds": 1.5 * epoch})
+    controller.finish(0, "complete")
     job = controller.next()
     assert isinstance(job, Job)
     controller.report(job.number, {"epoch": 1, "epochs": 2, "val_accuracy": 0.5})
-    now = 130.0
-    assert pace.remaining(controller.history) == 30.0 / 1.5 * 2.5
-    controller.deadline = 140.0
+    now = 128.5
+    assert pace.remaining(controller.history) == 20.0 / 1.5 * 2.5
+    controller.deadline = 138.5
     assert pace.remaining(controller.history) == 10.0
     assert [clock(s) for s in (None, 5, 65, 3700)] == ["?", "0:05", "1:05", "1:01:40"]
 

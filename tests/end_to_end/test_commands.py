@@ -33,6 +33,11 @@ def nas_register(registry):
 pytestmark = pytest.mark.slow
 
 
+def lines(said: str) -> list[dict[str, Any]]:
+    """The events of ``--json-lines``, if standard output has nothing else."""
+    return [json.loads(line) for line in said.splitlines()]
+
+
 def test_search_show_resume_export(nas_command: Command, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('space = "macro_cnn:channels=4,depth=1"\ntrials = 2\nepochs = 1\nout = "run"\n')
     said = nas_command("search", "mine.toml", "--seed", "2").stdout
@@ -43,7 +48,9 @@ def test_search_show_resume_export(nas_command: Command, tmp_path: Path) -> None
     assert first["config"]["seed"] == 2
     assert first["best"]["test_accuracy"] > 0.1
 
-    nas_command("resume", "run", "--trials", "1", "more", "--runner", "local")
+    events = lines(nas_command("resume", "run", "--trials", "1", "more", "--runner", "local", "--json-lines").stdout)
+    assert [event["event"] for event in events] == ["search", "started", "epoch", "finished", "summary"]
+    assert events[0]["trials_before"] == 2
     record = shown(nas_command, "run")
     assert states(record) == ["complete"] * 3
     assert record["trials"][:2] == first["trials"]
@@ -53,6 +60,7 @@ def test_search_show_resume_export(nas_command: Command, tmp_path: Path) -> None
     assert "model.py" in written
     one = json.loads(nas_command("show", "run", "--trial", "0", "--json").stdout)
     assert [epoch["epoch"] for epoch in one["curve"]] == [1]
+    assert "trial 0 begins" in Path(one["log"]).read_text()
 
 
 def test_a_space_in_one_file(nas_command: Command, tmp_path: Path) -> None:
@@ -63,7 +71,9 @@ def test_a_space_in_one_file(nas_command: Command, tmp_path: Path) -> None:
     assert mine["size"] == 15625
     assert mine["summary"] == "A cell whose six edges choose one of five blocks."
     arguments = ["--plugin", "myspace.py", "--space", "mine", "--trials", "3", "--epochs", "1", "--out", "run"]
-    nas_command("search", *arguments)
+    events = lines(nas_command("search", *arguments, "--json-lines").stdout)
+    assert [event["event"] for event in events].count("epoch") == 3
+    assert events[-1]["states"] == {"complete": 3}
     assert states(shown(nas_command, "run")) == ["complete"] * 3
 
 
