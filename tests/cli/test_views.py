@@ -216,6 +216,33 @@ def test_json_says_when_a_trial_is_taken_up_again(search: Search) -> None:
     assert [(e["event"], e.get("epoch")) for e in events[1:]] == [("started", 0), ("epoch", 1), ("started", 1)]
 
 
+class Watched(list[Trial]):
+    """Trials that count how often somebody goes through all of them."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Trial]:
+        self.walks += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("kind", ["table", "lines", "JSON"])
+def test_no_view_goes_through_all_trials_again(search: Search, table: TableView, kind: str) -> None:
+    console = Console(file=io.StringIO(), width=160)
+    view = {"table": table, "lines": LineView(console), "JSON": JsonView(io.StringIO())}[kind]
+    controller = search(view, ACCURACY, PARAMS, budget=30)
+    controller.ledger.trials = watched = Watched()
+    trained(controller, 2)
+    for _ in range(20):
+        while not isinstance(job := controller.next(), Job):
+            assert not isinstance(job, Done)
+        before = watched.walks
+        controller.report(job.number, {"epoch": 1, "epochs": 1, "val_accuracy": 0.5})
+        controller.finish(job.number, "complete")
+        text(table)
+        assert watched.walks == before
+
+
 def test_one_kind_of_output_at_a_time() -> None:
     with pytest.raises(ConfigError, match="got both"), watch(quiet=True, json_lines=True):
         pass
