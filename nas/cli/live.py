@@ -122,11 +122,10 @@ class TableView:
 
 
 def value_of(trial: Trial, history: History) -> float | None:
-    """The first objective's value, of a running trial that of its latest epoch."""
+    """The first objective's value, of a running trial what is known of it now."""
     if trial.values:
         return trial.values[0]
-    latest = trial.curve[-1] if trial.curve else {}
-    return None if trial.finished else latest.get(history.objectives[0].metric)
+    return None if trial.finished else trial.metrics.get(history.objectives[0].metric)
 
 
 def epoch_text(trial: Trial) -> str:

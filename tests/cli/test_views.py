@@ -140,6 +140,12 @@ def test_the_table_shows_the_front(search: Search, table: TableView) -> None:
     assert any(re.match(r"\d+ on the front, hypervolume \d", line) for line in lines)
 
 
+def test_the_value_of_a_running_trial_is_what_is_known(search: Search, table: TableView) -> None:
+    controller = search(table, PARAMS)
+    controller.next()
+    assert text(table)[3].split() == ["0", "running", "…", "0", "in", "order"]
+
+
 def test_a_narrow_or_low_terminal_loses_reasons_and_rows_only(search: Search, table: TableView) -> None:
     controller = search(table, budget=40)
     trained(controller, 3)
