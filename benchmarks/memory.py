@@ -1,6 +1,6 @@
 """The memory that a trial was foretold to take, of what it takes.
 
-    python benchmarks/memory.py [--count 20] [--task NAME] [SPACE[:K=V,..] ...]
+    python benchmarks/memory.py [--count 20] [--task NAME] [--examples 512] [SPACE[:K=V,..] ...]
 
 Random candidates of each space are trained for a few steps, evaluated and written, each in forks of this process, with
 the real loop, on made-up data and one thread; those whose loss is not finite are left out. *tensors* is the peak of
@@ -75,8 +75,11 @@ def peak(measure: Measure, plan: Blueprint, task: ArrayTask, recipe: Recipe, fol
     """The bytes that a few steps of training, an evaluation and a checkpoint take at their peak."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = evaluation_batch(task.info)
-    data = Data(task.train_arrays().take(np.arange(STEPS * recipe.batch_size)), device, batch)
-    validation = Data(task.train_arrays().take(np.arange(batch)), device, batch)
+    arrays = task.train_arrays()
+    data, validation = (
+        Data(arrays.take(np.arange(min(count, len(arrays)))), device, batch)
+        for count in (STEPS * recipe.batch_size, batch)
+    )
 
     def run() -> None:
         network = faster_layout(plan.build().to(device), validation)
@@ -150,6 +153,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--task", default="", choices=[info.name for info in LONG])
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--examples", type=int, default=512, help="with few of them an evaluation is small")
     parser.add_argument("--lines", action="store_true", help="a line for each candidate")
     said = parser.parse_args()
     torch.set_num_threads(1)  # no pool of threads that a fork would lack
@@ -163,7 +167,7 @@ def main() -> None:
         except SpaceError:
             continue
         recipe = Recipe.parse({"epochs": 1, "batch_size": said.batch_size, "augment": "none"}, info)
-        task = made_up(info, max(512, STEPS * said.batch_size))
+        task = made_up(info, said.examples)
         found = []
         with tempfile.TemporaryDirectory() as folder:
             for plan in candidates(space, info, registry, said.count):
