@@ -274,7 +274,7 @@ def _bound(node: ast.stmt) -> list[str]:
 
 
 def _most(out: Tensor) -> float:
-    return float(out.abs().max())
+    return float(out.detach().abs().max())
 
 
 CHECKS = (
