@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import nas
-from nas.controller.history import History, Objective, Trial
+from nas.controller.history import History, Measure, Objective, Trial
 from nas.errors import CandidateError, SpaceError
 from nas.model.measure import Measuring
 from nas.plugin.build import build_space, build_strategy
@@ -45,7 +45,7 @@ def trial(number: int, made: Architecture, rng: random.Random) -> Trial:
     return Trial(number, "complete", made, made.digest, (rng.random(),))
 
 
-def finished(space: Space, measure: Measuring, count: int, rng: random.Random) -> list[Trial]:
+def finished(space: Space, measure: Measure, count: int, rng: random.Random) -> list[Trial]:
     """As many trials as there are different networks, `count` at most."""
     found: dict[str, Trial] = {}
     for attempt in range(20 * count):
@@ -66,7 +66,7 @@ def finished(space: Space, measure: Measuring, count: int, rng: random.Random) -
 def times(space: Space, task: nas.TaskInfo, registry: Registry, said: argparse.Namespace) -> list[float]:
     """Milliseconds of each of `--count` proposals, after one that is not counted."""
     rng = random.Random(0)
-    measure = Measuring(task, registry)
+    measure = Measuring(task, registry).quick
     strategy = build_strategy(registry, said.strategy)
     trials = finished(space, measure, said.trials, rng)
     found = []

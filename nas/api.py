@@ -279,6 +279,7 @@ def _drive(
                 ledger=ledger,
                 strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),
                 check=parts.measure,
+                quick=parts.quick,
                 limits=parts.limits,
                 proxies=config.proxies,
                 cache=cache,

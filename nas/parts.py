@@ -10,7 +10,7 @@ from hashlib import blake2b
 from importlib.metadata import entry_points
 from inspect import Parameter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
@@ -27,6 +27,9 @@ from nas.space.ports import TaskInfo
 from nas.space.space import Space
 from nas.train.start import WEIGHTS, exported_folder
 from nas.train.task import Task
+
+if TYPE_CHECKING:
+    from nas.model.measure import Measuring
 
 LATENCY = "latency_ms"
 TIMES = (LATENCY, "seconds")
@@ -49,9 +52,18 @@ class Parts:
         """How many a search has to train and validate on."""
         return len(self.task.train_arrays())
 
-    @cached_property
+    @property
     def measure(self) -> Measure:
         """Settles a candidate's shapes on the meta device; what it costs, or CandidateError."""
+        return self._measuring
+
+    @property
+    def quick(self) -> Measure:
+        """The same for strategies, while no limit asks for more: parameters and operations, in half the time."""
+        return self._measuring.quick
+
+    @cached_property
+    def _measuring(self) -> Measuring:
         from nas.model.measure import Measuring
         from nas.train.memory import Memory
         from nas.train.recipe import Recipe

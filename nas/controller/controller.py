@@ -58,6 +58,7 @@ class Controller:
     seed: of the strategy, and of every training: one architecture trains alike whenever its turn comes.
     reference: an architecture to train before all others.
     check: gives what is known of a candidate before training, or raises CandidateError to refuse it.
+    quick: gives what strategies ask about, of what `check` gives, while there are no limits; by default `check`.
     limits: what is outside of one is refused, too.
     proxies: names of the zero-cost scores that the strategy may wish for, as far as they are cheap.
     cache: results of earlier searches; a network that is in it is answered, and counts as a trial.
@@ -71,6 +72,7 @@ class Controller:
         ledger: Ledger,
         strategy: tuple[str, Strategy],
         check: Measure,
+        quick: Measure | None = None,
         budget: int | None = None,
         deadline: float | None = None,
         seed: int = 0,
@@ -87,6 +89,7 @@ class Controller:
         self.deadline = deadline
         self.seed = seed
         self._check = check
+        self._quick = quick or check
         self._limits = tuple(limits)
         self._given: list[Limit] = []
         self._cache = cache
@@ -109,7 +112,7 @@ class Controller:
         scorable = self._scoring.scorable(self.seconds_left)
         return replace(
             self.ledger.history(self.budget),
-            measure=self._check,
+            measure=self._check if self._limits else self._quick,
             limits=self._limits,
             proxies=self._scoring.proxies,
             scorable=scorable,

@@ -78,12 +78,14 @@ def blueprint(
     registry: Registry,
     *,
     simplify: bool = True,
+    memory: bool = True,
     normalize: Normalize | Units | None = None,
 ) -> Blueprint:
     """The settled network of an architecture for a task.
 
     With `simplify`, identities, sums and dead branches cost nothing: what the digest calls one network is one module.
     Without, every node is a submodule, as published tables count them, and a constant output is allowed.
+    Without `memory` its costs do not tell what memory it takes, which halves the time where blocks are known.
     `normalize` makes the units of the data a part of the network: of its first input, or all `Units`.
 
     Raises CandidateError, with the path of the node, for what cannot be built: a block that raises, a sum of different
@@ -99,7 +101,7 @@ def blueprint(
         raise CandidateError(
             "the network computes a constant: no path without a zero leads from its input to its output"
         )
-    known = Known(registry, simplify=simplify)
+    known = Known(registry, simplify=simplify, memory=memory)
     work = Settling(known, inputs, padding=task.padding)
     plan = work.plan(flat, architecture.graph)
     _check_output(plan.output_port, task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,12 +17,13 @@ class Costs:
 
     A multiplication and an addition are two operations. `training` and `evaluating` are the bytes, of 4 a number, that
     one example takes at the peak of a training step, and of a forward pass without gradients; weights are not in them.
+    They are NaN where nobody asked for them.
     """
 
     params: int
     flops: int
-    training: int
-    evaluating: int
+    training: float = math.nan
+    evaluating: float = math.nan
 
 
 def count_params(module: nn.Module) -> int:

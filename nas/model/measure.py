@@ -49,27 +49,28 @@ class Measuring:
         self._latency = latency
         self._threads = threads
         self._known: dict[str, Mapping[str, float] | CandidateError] = {}
+        self._quick: dict[str, Mapping[str, float] | CandidateError] = {}
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
         """Raises CandidateError for one that cannot be built."""
-        found = self._known.get(architecture.digest)
-        if found is None:
-            try:
-                found = self._measured(architecture)
-            except CandidateError as error:
-                found = error
-            if len(self._known) >= KEPT:
-                self._known.clear()
-            self._known[architecture.digest] = found
-        if isinstance(found, CandidateError):
-            raise CandidateError(str(found))
-        return found
+        return _remembered(self._known, architecture, self._measured)
+
+    def quick(self, architecture: Architecture) -> Mapping[str, float]:
+        """Parameters and operations alone, for strategies, which ask about hundreds for each that is trained.
+
+        Raises CandidateError for one that cannot be built.
+        """
+        return _remembered(self._quick, architecture, self._counted)
 
     def _measured(self, architecture: Architecture) -> Mapping[str, float]:
-        plan = blueprint(architecture, self._task, self._registry)
+        plan = blueprint(architecture, self._task, self._registry, memory=self._more is not None)
         costs = {"params": float(plan.costs.params), "flops": float(plan.costs.flops)}
         costs |= {} if self._more is None else self._more(architecture, plan.costs)
         return costs | ({"latency_ms": self._milliseconds(plan)} if self._latency else {})
+
+    def _counted(self, architecture: Architecture) -> Mapping[str, float]:
+        costs = blueprint(architecture, self._task, self._registry, memory=False).costs
+        return {"params": float(costs.params), "flops": float(costs.flops)}
 
     def _milliseconds(self, plan: Blueprint) -> float:
         try:
@@ -77,6 +78,25 @@ class Measuring:
                 return latency_ms(plan.build(), example_of(self._task))
         except (MemoryError, RuntimeError) as error:
             raise CandidateError(f"its latency cannot be measured: {error}") from error
+
+
+def _remembered(
+    known: dict[str, Mapping[str, float] | CandidateError],
+    architecture: Architecture,
+    measured: Callable[[Architecture], Mapping[str, float]],
+) -> Mapping[str, float]:
+    found = known.get(architecture.digest)
+    if found is None:
+        try:
+            found = measured(architecture)
+        except CandidateError as error:
+            found = error
+        if len(known) >= KEPT:
+            known.clear()
+        known[architecture.digest] = found
+    if isinstance(found, CandidateError):
+        raise CandidateError(str(found))
+    return found
 
 
 def latency_ms(network: nn.Module, inputs: Sequence[Tensor]) -> float:

@@ -24,9 +24,10 @@ Ports = tuple[Port, ...]
 class Known:
     """What a network's graph and the graphs inside it share: the names that are given, and what they stand for."""
 
-    def __init__(self, registry: Registry, *, simplify: bool) -> None:
+    def __init__(self, registry: Registry, *, simplify: bool, memory: bool = True) -> None:
         self.registry = registry
         self.simplify = simplify
+        self.memory = memory
         self.classes: dict[str, type[nn.Module]] = {}
         self.inner: dict[str, Plan] = {}
         self.shapes: dict[str, Port] = {}
@@ -64,6 +65,7 @@ class Known:
         plan = work.plan(flat, graph)
         name = self._unused(class_name(path))
         self.inner[name] = plan
+        assert work.memory is not None  # what a graph inside keeps belongs to what its block is remembered by
         costs = (("params", work.params), ("flops", work.flops), ("footprint", work.memory.footprint(flat.output)))
         arguments = (("inputs", ports), ("output", plan.output_port), *costs)
         return Part(f"{name}()", StandIn, arguments), plan
@@ -90,11 +92,13 @@ class Settling:
         self.paths: list[str] = [f"input {i}" for i in range(len(inputs))]
         self.steps: list[Step] = []
         self.params = self.flops = 0
-        self.memory = Adding(inputs)
+        self.memory = Adding(inputs) if known.memory or path else None
         self._attributes: set[str] = set()
 
     def costs(self, output: Port) -> Costs:
         """Of all terms, as a network that gives `output`."""
+        if self.memory is None:
+            return Costs(self.params, self.flops)
         return Costs(self.params, self.flops, self.memory.training(output), self.memory.evaluating(output))
 
     def plan(self, flat: Flat, graph: Graph) -> Plan:
@@ -133,8 +137,9 @@ class Settling:
         self.known.shapes[path] = settled.output
         self.params += settled.params
         self.flops += settled.flops
-        name = term.path.rpartition("/")[2]
-        self.memory.add(settled.footprint, name, term.ports, incoming, settled.output)
+        if self.memory is not None:
+            name = term.path.rpartition("/")[2]
+            self.memory.add(settled.footprint, name, term.ports, incoming, settled.output)
 
     def _masks(self, term: Term, cls: type[nn.Module], incoming: Ports, output: Port) -> Masks | None:
         """What the term hears of padding; its output's mask is noted.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -263,8 +264,10 @@ def _always() -> bool:
 
 
 def _cause_of_death(trial: TuneTrial) -> str:
-    said = " ".join(str(trial.get_error() or "").split())
-    if "memory" in said.lower() and "kill" in said.lower():
+    # Tune's own `get_error` reads a copy that is not there yet
+    file = Path(trial.error_file) if trial.error_file else None
+    said = " ".join(file.read_text().split()) if file is not None and file.is_file() else ""
+    if "OUT_OF_MEMORY" in said or "running low on memory" in said:  # by Ray; Linux does not say whom it kills
         return "the worker was killed because the machine ran out of memory"
     _, found, detail = said.partition("Worker exit detail: ")
     detail = detail.partition(". ")[0] if found else said[-200:]

@@ -80,7 +80,7 @@ def peak_bytes(
     step = -(-min(recipe.batch_size, examples) // (pieces * processes)) * costs.training
     judged = max(1, min(evaluation_batch(task), examples) // pieces) * costs.evaluating
     checkpoint = NUMBER * costs.params * (1 + states)
-    return NUMBER * costs.params * (2 + states) + max(step, judged, checkpoint)
+    return int(NUMBER * costs.params * (2 + states) + max(step, judged, checkpoint))
 
 
 def _states(recipe: Recipe) -> int:

@@ -10,7 +10,7 @@ import pluggy
 import pytest
 
 from nas.controller.controller import Controller
-from nas.controller.history import History, Objective, Trial
+from nas.controller.history import History, Limit, Objective, Trial
 from nas.controller.job import Done, Job, Wait
 from nas.controller.ledger import Ledger
 from nas.errors import CandidateError, PluginError, SpaceError
@@ -80,6 +80,34 @@ def test_what_was_thought_of_ahead_is_what_comes(tmp_path: Path, space: Space, c
     assert first.architecture.digest == alike.architecture.digest
     assert drain(search).cause == "budget"
     assert len(search.history.trials) == 3
+
+
+def test_strategies_look_quickly_while_there_are_no_limits(controller: Make) -> None:
+    asked: list[str] = []
+
+    class Asking:
+        def propose(self, history: History, rng: random.Random) -> Architecture:
+            made = history.space.sample(rng)
+            history.measure(made)
+            return made
+
+    def check(made: Architecture) -> dict[str, float]:
+        asked.append("whole")
+        return {"params": 10.0, "memory_mb": 1.0}
+
+    def quick(made: Architecture) -> dict[str, float]:
+        asked.append("quick")
+        return {"params": 10.0}
+
+    search = controller(strategy=("asking", Asking()), check=check, quick=quick, budget=2)
+    search.next()
+    assert asked == ["quick", "whole"]
+    asked.clear()
+    search.restrict(Limit("memory_mb", 0.5))
+    search.next()
+    search.next()
+    assert asked[:2] == ["quick", "whole"]  # refused: from now on strategies hear of the limit
+    assert set(asked[2:]) == {"whole"}
 
 
 def test_no_network_is_tried_twice_and_none_is_left_out(controller: Make, space: Space) -> None:

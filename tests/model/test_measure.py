@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import time
 
 import pytest
@@ -30,7 +32,7 @@ def test_a_network_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     seen = []
     settle = measure.blueprint
-    monkeypatch.setattr(measure, "blueprint", lambda a, *rest: (seen.append(a), settle(a, *rest))[1])
+    monkeypatch.setattr(measure, "blueprint", lambda a, *rest, **more: (seen.append(a), settle(a, *rest, **more))[1])
     measuring = Measuring(TASK, REGISTRY)
     first = measuring(SPACE.reference)
     assert measuring(SPACE.reference) == first
@@ -41,6 +43,20 @@ def test_a_network_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(CandidateError, match="computes a constant"):
             measuring(constant)
     assert len(seen) == 2
+
+
+def test_a_quick_look_sees_the_same_without_memory() -> None:
+    measuring = Measuring(TASK, REGISTRY, more=lambda _, costs: {"memory": costs.training})
+    for number in range(20):
+        drawn = SPACE.sample(random.Random(number))
+        try:
+            whole = measuring(drawn)
+        except CandidateError as error:
+            with pytest.raises(CandidateError, match=re.escape(str(error))):
+                measuring.quick(drawn)
+            continue
+        assert whole["memory"] > 0
+        assert measuring.quick(drawn) == {name: whole[name] for name in ("params", "flops")}
 
 
 def test_latency_is_measured_where_it_is_asked_for_and_disturbs_nothing() -> None:

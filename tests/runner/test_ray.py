@@ -100,6 +100,7 @@ def test_a_worker_that_dies_is_recorded_and_the_search_goes_on(
     dead, alive = controller.history.trials
     assert (dead.state, len(dead.curve)) == ("failed", 1)
     assert dead.reason.startswith("the worker process died: ")
+    assert "exit" in dead.reason.lower()  # what Ray says of the cause
     assert dead.reason.endswith(" (3 times)")
     assert len(dead.reason) < 300
     assert alive.state == "complete"
