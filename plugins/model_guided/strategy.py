@@ -8,8 +8,10 @@ proposals differ.
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -65,7 +67,7 @@ class ModelGuided:
 
     def propose(self, history: History, rng: random.Random) -> Architecture | Score:
         """The architecture from which most improvement is expected, or a wish for scores before that is said."""
-        with threadpool_limits(1):  # matrices are small, and the cores are the trials'
+        with threadpool_limits(1), _no_collection():  # matrices are small, and the cores are the trials'
             return self._propose(history, rng)
 
     def explain(self, history: History) -> dict[str, float]:
@@ -139,6 +141,18 @@ class ModelGuided:
         graphs = inputs.groups[0]
         gaps = squared(graphs[: len(pool)], graphs[len(pool) :])
         return pool[int(gaps.min(axis=1).argmax())]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without Python's search for cycles: it would look at all that Ray and torch have loaded, every few proposals."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _share(typical: Architecture) -> float:
