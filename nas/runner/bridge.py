@@ -238,10 +238,12 @@ class Ear(Callback):
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """A trial that did not say that it was its last epoch was stopped by the scheduler."""
         self._bridge.guarded(self._bridge.ended, trial, "stopped", "stopped by the scheduler")
+        _forget_statistics(trial)
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """A worker has died: a trial that raises is no error for Tune."""
         self._bridge.guarded(self._bridge.lost, trial, _cause_of_death(trial))
+        _forget_statistics(trial)
 
 
 class Ender(Stopper):
@@ -261,6 +263,12 @@ class Ender(Stopper):
 
 def _always() -> bool:
     return True
+
+
+def _forget_statistics(trial: TuneTrial) -> None:
+    """Tune keeps every trial to its end, each with 20 kB of statistics that only its own analysis reads."""
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
 
 
 def _cause_of_death(trial: TuneTrial) -> str:
