@@ -10,26 +10,21 @@ start-up, is not counted. Needs a GPU, as many cores as trials at a time, and to
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from in_order import distinct, train_all
 from rich.console import Console
 from rich.table import Table
-from throughput import InOrder
 
 import nas
 from nas.config import SearchConfig
-from nas.controller.controller import Controller
-from nas.controller.ledger import Ledger
-from nas.errors import CandidateError
 from nas.parts import Parts, absolute, assemble
-from nas.runner.ray_runner import run_ray
 from nas.runner.sharing import Use, share, use_text, uses
-from nas.runner.spec import Resources, WorkerSpec, cores
+from nas.runner.spec import Resources, cores
 from nas.running import worker_config
 
 FILE = Path(__file__).resolve().parents[2] / "shared" / "data" / "sets" / "fashion_mnist_12k.npz"
@@ -38,35 +33,9 @@ AT_A_TIME = (1, 2, 4, 8)
 
 def rate(parts: Parts, networks: Sequence[nas.Architecture], many: int) -> tuple[float, list[Use]]:
     """Candidates an hour with `many` at a time, and what they took of the GPU."""
-    ended: list[float] = []
-
-    def watch(trial: nas.Trial, history: nas.History) -> None:
-        if trial.finished:
-            assert trial.state == "complete", trial.reason
-            ended.append(time.perf_counter())
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Ledger.create(Path(folder) / "run", parts.space, parts.objectives) as ledger,
-    ):
-        given = {"budget": len(networks), "check": lambda _: {}, "watcher": watch}
-        controller = Controller(ledger=ledger, strategy=("list", InOrder(networks)), **given)  # type: ignore[arg-type]
-        part = parts.config.gpus / many
-        run_ray(controller, WorkerSpec(config=worker_config(ledger.folder, parts.config)), Resources(many, 1.0, part))
-        return 3600 * (len(ended) - many) / (ended[-1] - ended[many - 1]), uses(ledger.trials)
-
-
-def networks_of(parts: Parts, count: int) -> list[nas.Architecture]:
-    """Some that can be built, no two the same."""
-    rng, found = random.Random(0), dict[str, nas.Architecture]()
-    while len(found) < count:
-        candidate = parts.space.sample(rng)
-        try:
-            parts.measure(candidate)
-        except CandidateError:
-            continue
-        found.setdefault(candidate.digest, candidate)
-    return list(found.values())
+    resources = Resources(many, 1.0, parts.config.gpus / many)
+    ended, trials = train_all(networks, parts, worker_config(Path(), parts.config), resources)
+    return 3600 * (len(ended) - many) / (ended[-1] - ended[many - 1]), uses(trials)
 
 
 def main() -> None:
@@ -82,7 +51,7 @@ def main() -> None:
         sys.exit(2)
     options = {"task": said.task, "epochs": said.epochs, "gpus_per_trial": 1}
     parts = assemble(absolute(SearchConfig.parse(options)))
-    networks = networks_of(parts, said.trials)
+    networks = distinct(parts, said.trials)
     table = Table("at a time", "candidates an hour", "against one", "GPU", title=torch.cuda.get_device_name())
     base, first = 0.0, list[Use]()
     for many in AT_A_TIME:

@@ -3,7 +3,7 @@
     python benchmarks/overhead.py [--trials 100] [--concurrency 2] [--rounds 3]
 
 Bare Ray Tune is a class trainable with reused actors, the same resources and the same number of trials at a time, and
-no loggers. Targets: our runner at most 1.2 times bare Ray Tune, the local runner at most 10 ms a trial.
+no loggers. Targets: our runner at most 1.1 times bare Ray Tune, the local runner at most 10 ms a trial.
 """
 
 from __future__ import annotations

@@ -11,80 +11,27 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import random
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from bare import parts_of, train
+from in_order import distinct, train_all
 from rich.console import Console
 from rich.table import Table
 
 import nas
 from nas.config import SearchConfig
-from nas.controller.controller import Controller
-from nas.controller.ledger import Ledger
-from nas.parts import assemble
-from nas.runner.ray_runner import run_ray
-from nas.runner.spec import Resources, WorkerSpec
+from nas.parts import Parts, assemble
+from nas.runner.spec import Resources
 
 PROCESSES = 2
 
 
-class InOrder:
-    """Proposes what is on its list."""
-
-    def __init__(self, architectures: Sequence[nas.Architecture]) -> None:
-        self._list = architectures
-
-    def propose(self, history: nas.History, rng: random.Random) -> nas.Architecture:
-        return self._list[len(history.trials)]
-
-
-def distinct(space: nas.Space, count: int) -> list[nas.Architecture]:
-    """Some networks that can be built, no two the same."""
-    from nas.errors import CandidateError
-    from nas.model import blueprint
-
-    registry, rng = nas.create_manager().registry, random.Random(0)
-    found: dict[str, nas.Architecture] = {}
-    task = nas.TaskInfo("digits", (nas.Port("image", (1, 8, 8)),), 10)
-    while len(found) < count:
-        candidate = space.sample(rng)
-        try:
-            blueprint(candidate, task, registry)
-        except CandidateError:
-            continue
-        found.setdefault(candidate.digest, candidate)
-    return list(found.values())
-
-
-def through_ray(architectures: Sequence[nas.Architecture], config: Mapping[str, Any]) -> float:
+def through_ray(architectures: Sequence[nas.Architecture], parts: Parts, config: Mapping[str, Any]) -> float:
     """Seconds that Ray takes for all but the first architecture of each worker."""
-    parts = assemble(SearchConfig.parse({"recipe": config["recipe"]}))
-    ended: list[float] = []
-
-    def watch(trial: nas.Trial, history: nas.History) -> None:
-        if trial.finished:
-            assert trial.state == "complete", trial.reason
-            ended.append(time.perf_counter())
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Ledger.create(Path(folder) / "run", parts.space, parts.objectives) as ledger,
-    ):
-        controller = Controller(
-            ledger=ledger,
-            strategy=("list", InOrder(architectures)),
-            check=lambda _: {},
-            budget=len(architectures),
-            watcher=watch,
-        )
-        run_ray(controller, WorkerSpec(config={**config, "run": str(ledger.folder)}), Resources(PROCESSES))
-        ledger.close()
+    ended, _ = train_all(architectures, parts, config, Resources(PROCESSES))
     return ended[-1] - ended[PROCESSES - 1]
 
 
@@ -134,18 +81,18 @@ def main() -> None:
         "threads": 1,
         "device": "cpu",
     }
-    space = assemble(SearchConfig.parse({})).space
-    architectures = distinct(space, given.trials + PROCESSES)
+    parts = assemble(SearchConfig.parse({"recipe": config["recipe"]}))
+    architectures = distinct(parts, given.trials + PROCESSES)
     table = Table("round", "bare: trials/min", "Ray: trials/min", "ratio", title=f"{given.trials} trials on digits")
     ratios = []
     for number in range(given.rounds):
-        alone, ray = bare(architectures, config), through_ray(architectures, config)
+        alone, ray = bare(architectures, config), through_ray(architectures, parts, config)
         ratios.append(alone / ray)
         rates = (f"{60 * given.trials / seconds:.1f}" for seconds in (alone, ray))
         table.add_row(str(number + 1), *rates, f"{ratios[-1]:.2f}")
     console = Console(width=100)
     console.print(table)
-    console.print(f"median ratio {statistics.median(ratios):.2f} (target: at least 0.85)")
+    console.print(f"median ratio {statistics.median(ratios):.2f} (target: at least 0.9)")
 
 
 if __name__ == "__main__":
