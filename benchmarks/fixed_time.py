@@ -117,7 +117,13 @@ def ray_class(until: float) -> int:
             tune_config=tune.TuneConfig(
                 num_samples=MANY, max_concurrent_trials=PROCESSES, reuse_actors=True, time_budget_s=until - time.time()
             ),
-            run_config=tune.RunConfig(storage_path=folder, name="bare", verbose=0, callbacks=[count]),
+            run_config=tune.RunConfig(
+                storage_path=folder,
+                name="bare",
+                verbose=0,
+                callbacks=[count],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
         )
         tuner.fit()
         return count.done
