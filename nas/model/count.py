@@ -26,9 +26,21 @@ class Costs:
     evaluating: float = math.nan
 
 
+def submodules(module: nn.Module) -> list[nn.Module]:
+    """`module` and all that is inside it, each once: what `nn.Module.modules` gives, in no order and in less time."""
+    found, new = {module}, [module]
+    for part in new:
+        for child in part._modules.values():
+            if child is not None and child not in found:
+                found.add(child)
+                new.append(child)
+    return new
+
+
 def count_params(module: nn.Module) -> int:
     """How many numbers `module` learns; shared ones count once."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+    learned = {p: p.numel() for part in submodules(module) for p in part._parameters.values() if p is not None}
+    return sum(number for p, number in learned.items() if p.requires_grad)
 
 
 def count_flops(module: nn.Module, inputs: Sequence[Tensor]) -> int:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from nas.model.count import submodules
 from nas.model.meta import Counting
 from nas.space.flat import Value
 from nas.space.ports import Port
@@ -61,10 +62,10 @@ class Keeping:
     def footprint(self, inputs: Sequence[Tensor], output: Tensor, counting: Counting) -> Footprint:
         """Of the module that took `inputs`, with a batch of 2, and gave `output`."""
         weights = {
-            _storage(t)
-            for m in self._module.modules()
-            for t in (*m._parameters.values(), *m._buffers.values())
-            if t is not None
+            _storage(tensor)
+            for part in submodules(self._module)
+            for tensor in (*part._parameters.values(), *part._buffers.values())
+            if tensor is not None
         }
         given, gone = [_storage(x) for x in inputs], {_storage(x) for x in counting.fused}
         own = _storage(output)

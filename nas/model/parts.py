@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.model.count import submodules
 from nas.model.footprint import Footprint
 from nas.space.ports import Port
 
@@ -73,7 +74,7 @@ class _Run(torch.autograd.Function):
 def flops_inside(module: nn.Module) -> int:
     """The operations of all graphs in `module` for the examples they were run on since they were last asked."""
     total = 0
-    for part in module.modules():
+    for part in submodules(module):
         if isinstance(part, StandIn):
             total += part.examples * part.flops
             part.examples = 0

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import CandidateError
-from nas.model.count import count_params
+from nas.model.count import count_params, submodules
 from nas.model.footprint import Footprint, Keeping, differentiable, unknown
 from nas.model.meta import Counting, Making
 from nas.model.parts import Arguments, Part, flops_inside, made
@@ -140,9 +140,9 @@ def _settle(block: Block, cls: type[nn.Module], place: _Place, path: str) -> Set
     try:
         arguments = _arguments(block, cls, place)
         with Making():  # type: ignore[no-untyped-call]
-            module = cls(**made(arguments)).eval()
-        for part in module.modules():
-            part.train(isinstance(part, DROPOUTS))  # their masks are kept; else evaluation has the same shapes
+            module = cls(**made(arguments))
+        for part in submodules(module):
+            part.__dict__["training"] = isinstance(part, DROPOUTS)  # masks are kept; else evaluation's shapes are these
         examples = differentiable(meta_inputs(inputs, 2))
         given, counting, keeping = _run(module, examples)
         output = _output(block, given, inputs)
