@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from nas.parts import (
     Parts,
     absolute,
     assemble,
+    check_blocks,
     check_start,
     missing_value,
     result_cache,
@@ -38,9 +39,10 @@ from nas.storage import check_writable, is_url, open_place, shown
 if TYPE_CHECKING:
     from torch import nn
 
-    from nas.controller.controller import Watcher
+    from nas.controller.controller import Controller, Watcher
     from nas.controller.job import Done
     from nas.controller.ledger import Ledger
+    from nas.runner.spec import WorkerSpec
 
 BEST = "best"
 """The folder of a run that holds its exported winner."""
@@ -142,16 +144,21 @@ def search(
     if parts.limits:
         check_meetable(parts.space, parts.limits, parts.measure, random.Random(parts.config.seed))
     folder = Path(out) if out is not None else default_folder(parts.config)
-    from nas.controller.ledger import Ledger
+    from nas.controller import ledger as ledgers
 
+    ledgers.check_unused(folder)
     if (storage := parts.config.storage) is not None:
         from nas.controller.mirror import check_unused
 
         check_writable(storage)
         check_unused(storage)
-    with Ledger.create(folder, parts.space, parts.objectives) as ledger:
-        write_json(folder / "config.json", make_record(parts))
-        return _drive(folder, parts, ledger, watcher, _deadline(begun, parts.config.time))
+    with ExitStack() as workers:
+        run_trials = workers.enter_context(running(parts))
+        check_blocks(parts)  # while Ray starts, and before there is a folder
+        with ledgers.Ledger.create(folder, parts.space, parts.objectives) as ledger:
+            write_json(folder / "config.json", make_record(parts))
+            deadline = _deadline(begun, parts.config.time)
+            return _drive(folder, parts, ledger, watcher, deadline, workers, run_trials)
 
 
 def resume(
@@ -201,7 +208,9 @@ def resume(
             config = config.model_copy(update={"trials": (spent if config.budget is None else config.budget) + trials})
             parts = replace(parts, config=config)
         write_json(folder / "config.json", record | {"config": config.model_dump(mode="json")})
-        return _drive(folder, parts, ledger, watcher, _deadline(begun, left))
+        with ExitStack() as workers:
+            run_trials = workers.enter_context(running(parts))
+            return _drive(folder, parts, ledger, watcher, _deadline(begun, left), workers, run_trials)
 
 
 def load_run(folder: str | Path) -> Run:
@@ -251,7 +260,10 @@ def _drive(
     ledger: Ledger,
     watcher: Watcher | None,
     deadline: float | None,
+    workers: ExitStack,
+    run_trials: Callable[[Controller, WorkerSpec], Done],
 ) -> Run:
+    """Has `run_trials` do what a controller says, closes `workers`, and exports the winner."""
     from nas.controller.checkpoints import Checkpoints, best_trials, checkpoint_file
     from nas.controller.controller import Controller
 
@@ -274,7 +286,7 @@ def _drive(
 
     cache, place = result_cache(parts), open_place(config.storage or folder)
     with stack:
-        with running(parts) as run_trials:
+        with workers:
             controller = Controller(
                 ledger=ledger,
                 strategy=(parse_spec(config.strategy)[0], build_strategy(parts.manager.registry, config.strategy)),

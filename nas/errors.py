@@ -6,6 +6,7 @@ NasError
 ├── PluginError          a plugin cannot be loaded, or two own one name
 ├── SpaceError           a search space or a graph is ill-formed
 ├── CandidateError       one architecture cannot be built; the search goes on
+│   └── BlockError       because one of its blocks cannot take what comes in
 ├── TrainingError        one architecture cannot be trained; the search goes on
 ├── LostProcessError     one of the processes that train a trial has died; the trial goes on from its last epoch
 ├── TaskError            a data set is not what it must be
@@ -37,6 +38,19 @@ class SpaceError(NasError):
 
 class CandidateError(NasError):
     """One architecture cannot be built for this task; other architectures may."""
+
+
+class BlockError(CandidateError):
+    """One block of an architecture cannot take what comes in.
+
+    path: where the block stands.
+    of_size: whether the height and width of an image, or the length of a sequence, are why, and not the block's own
+        parameters or the widths that come in: it would take larger ones.
+    """
+
+    def __init__(self, message: str, path: str = "", *, of_size: bool = False) -> None:
+        super().__init__(message)
+        self.path, self.of_size = path, of_size
 
 
 class TrainingError(NasError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from nas.config import SearchConfig
 from nas.controller.cache import ResultCache
 from nas.controller.history import Limit, Measure, Objective, Trial, check_strategy
 from nas.controller.limits import parse_limit
-from nas.errors import ConfigError, LedgerError, NasError
+from nas.errors import ConfigError, LedgerError, NasError, SpaceError
 from nas.plugin.build import add_logger, build_space, build_strategy
 from nas.plugin.manager import GROUP, Manager, create_manager
 from nas.plugin.registry import Registry, parse_spec
@@ -30,6 +31,8 @@ from nas.train.task import Task
 
 if TYPE_CHECKING:
     from nas.model.measure import Measuring
+
+logger = logging.getLogger(__name__)
 
 LATENCY = "latency_ms"
 TIMES = (LATENCY, "seconds")
@@ -166,6 +169,22 @@ def check_start(parts: Parts) -> None:
             f"trial, got {min(sizes)}"
         )
     check_weights(Recipe.parse(parts.config.recipe), parts.task)
+
+
+def check_blocks(parts: Parts) -> None:
+    """Raises SpaceError for blocks that cannot take the widths that reach them; logs a warning where some cannot.
+
+    It needs torch, for which there is time while Ray starts.
+    """
+    from nas.model.fit import check_blocks as unfit
+
+    space = f"space {parts.space.name!r} for task {parts.task.info.name!r}"
+    try:
+        found = unfit(parts.space, parts.task.info, parts.manager.registry)
+    except SpaceError as error:
+        raise SpaceError(f"{space}: {error}") from error
+    for text in found:
+        logger.warning("warning: %s: %s", space, text)
 
 
 def absolute(config: SearchConfig) -> SearchConfig:

@@ -81,10 +81,10 @@ class Ledger:
         Raises LedgerError, nothing changed, when `folder` holds another search or any other file.
         """
         folder = Path(folder).resolve()
-        _refuse_used(folder)
+        check_unused(folder)
         lock = RunLock(_made(folder))
         try:
-            _refuse_used(folder)
+            check_unused(folder)
             # under another name until it is whole, for readers, and for those who try again after a kill
             for leftover in (UNFINISHED, f"{UNFINISHED}.lock"):
                 (folder / leftover).unlink(missing_ok=True)
@@ -274,7 +274,8 @@ class Ledger:
         return trial
 
 
-def _refuse_used(folder: Path) -> None:
+def check_unused(folder: Path) -> None:
+    """Raises LedgerError when `folder` holds another search or any other file."""
     if not folder.exists():
         return
     if not folder.is_dir():

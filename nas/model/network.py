@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from nas.errors import CandidateError
+from nas.errors import BlockError, CandidateError
 from nas.model.count import Costs
 from nas.model.footprint import Adding
 from nas.model.names import attribute, class_name, unused
@@ -206,9 +206,12 @@ class Settling:
         first = ports[value[0]]
         for i in value[1:]:
             if ports[i] is not first and ports[i] != first:
-                raise CandidateError(
-                    f"{self.at(place, between)} adds values of one shape, got {first} from {self.paths[value[0]]} "
-                    f"and {ports[i]} from {self.paths[i]}"
+                where, other = self.at(place, between), ports[i]
+                raise BlockError(
+                    f"{where} adds values of one shape, got {first} from {self.paths[value[0]]} "
+                    f"and {other} from {self.paths[i]}",
+                    where,
+                    of_size=(first.kind, first.width) == (other.kind, other.width),
                 )
         return first
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from nas.errors import CandidateError
+from nas.errors import BlockError
 from nas.model.count import count_params, submodules
 from nas.model.footprint import Footprint, Keeping, differentiable, unknown
 from nas.model.meta import Counting, Making
@@ -27,6 +27,8 @@ Ports = tuple[Port, ...]
 Key = tuple[type[nn.Module], str, "_Place"]
 
 REMEMBERED = 20_000
+LARGER = 8
+"""How many times as large an image or a sequence is tried, to tell whether its size is why a block cannot take it."""
 DROPOUTS = nn.modules.dropout._DropoutNd
 
 
@@ -42,6 +44,7 @@ class Settled:
 
 
 _known: dict[Key, Settled] = {}
+_constructed: set[tuple[type[nn.Module], Arguments]] = set()
 
 
 def settle(
@@ -54,7 +57,7 @@ def settle(
     graphs: Arguments = (),
     tied_to: Part | None = None,
 ) -> Settled:
-    """The block `cls` for these inputs; raises CandidateError, naming `path`, where it cannot take them.
+    """The block `cls` for these inputs; raises BlockError, naming `path`, where it cannot take them.
 
     graph: what flows into the graph that it stands in; the block's own inputs where it stands alone.
     graphs: its parameters that are graphs, as parts.  tied_to: the block behind its last input of several.
@@ -71,9 +74,26 @@ def settle(
     return found
 
 
+def construct(block: Block, cls: type[nn.Module], inputs: Ports, path: str, *, graph: Ports) -> None:
+    """Asks the constructor alone, a tenth of the time; raises BlockError, in the words of `settle`, where it refuses.
+
+    For blocks without graphs among their parameters that share no weights.
+    """
+    _check_kinds(block, inputs, path)
+    try:
+        arguments = _arguments(block, cls, _Place(inputs, graph))
+        if (cls, arguments) not in _constructed:
+            with Making():  # type: ignore[no-untyped-call]
+                cls(**made(arguments))
+            _note(cls, arguments)
+    except Exception as error:
+        raise _unfit(block, inputs, path, error) from error
+
+
 def forget() -> None:
     """Settles every block anew from here on, as in a new process."""
     _known.clear()
+    _constructed.clear()
 
 
 def ties(cls: type[nn.Module]) -> bool:
@@ -92,7 +112,7 @@ def mask_word(cls: type[nn.Module]) -> str:
 def graph_ports(block: Block, cls: type[nn.Module], inputs: Ports, name: str, path: str) -> Ports:
     """What flows into the graph that is parameter `name` of a block: what its class's ``<name>_inputs`` says.
 
-    Raises CandidateError where the class says nothing, or what it says is no list of ports.
+    Raises BlockError where the class says nothing, or what it says is no list of ports.
     """
     try:
         said = getattr(cls, f"{name}_inputs", None)
@@ -135,22 +155,45 @@ class _Place:
 
 
 def _settle(block: Block, cls: type[nn.Module], place: _Place, path: str) -> Settled:
-    inputs = place.inputs
-    _check_kinds(block, inputs, path)
+    _check_kinds(block, place.inputs, path)
     try:
-        arguments = _arguments(block, cls, place)
-        with Making():  # type: ignore[no-untyped-call]
-            module = cls(**made(arguments))
-        for part in submodules(module):
-            part.__dict__["training"] = isinstance(part, DROPOUTS)  # masks are kept; else evaluation's shapes are these
-        examples = differentiable(meta_inputs(inputs, 2))
-        given, counting, keeping = _run(module, examples)
-        output = _output(block, given, inputs)
-        footprint = keeping.footprint(examples, given, counting) if keeping else unknown(examples, counting)
-        flops = (counting.flops + flops_inside(module)) // 2
+        return _settled(block, cls, place)
     except Exception as error:
-        raise _unfit(block, inputs, path, error) from error
+        raise _unfit(block, place.inputs, path, error, of_size=_fits_larger(block, cls, place)) from error
+
+
+def _settled(block: Block, cls: type[nn.Module], place: _Place) -> Settled:
+    inputs = place.inputs
+    arguments = _arguments(block, cls, place)
+    with Making():  # type: ignore[no-untyped-call]
+        module = cls(**made(arguments))
+    _note(cls, arguments)
+    for part in submodules(module):
+        part.__dict__["training"] = isinstance(part, DROPOUTS)  # masks are kept; else evaluation's shapes are these
+    examples = differentiable(meta_inputs(inputs, 2))
+    given, counting, keeping = _run(module, examples)
+    output = _output(block, given, inputs)
+    footprint = keeping.footprint(examples, given, counting) if keeping else unknown(examples, counting)
+    flops = (counting.flops + flops_inside(module)) // 2
     return Settled(arguments, output, count_params(module), flops, footprint)
+
+
+def _fits_larger(block: Block, cls: type[nn.Module], place: _Place) -> bool:
+    """Whether the block takes the same widths when images and sequences are larger."""
+    larger = tuple(Port(port.kind, _grown(port)) for port in place.inputs)
+    if place.graphs or larger == place.inputs:
+        return False
+    try:
+        _settled(block, cls, replace(place, inputs=larger))
+    except Exception:  # whatever it raises, it is not the size alone
+        return False
+    return True
+
+
+def _grown(port: Port) -> tuple[int, ...]:
+    """The port's shape with LARGER times its height and width, or length."""
+    axes = zip(KINDS[port.kind], port.shape, strict=True)
+    return tuple(size * LARGER if axis in ("H", "W", "L") else size for axis, size in axes)
 
 
 def _run(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Any, Counting, Keeping | None]:
@@ -169,11 +212,17 @@ def _run(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Any, Counting, Ke
     return given, counting, keeping
 
 
-def _unfit(block: Block, inputs: Ports, path: str, error: Exception) -> CandidateError:
+def _note(cls: type[nn.Module], arguments: Arguments) -> None:
+    if len(_constructed) >= REMEMBERED:
+        _constructed.clear()
+    _constructed.add((cls, arguments))
+
+
+def _unfit(block: Block, inputs: Ports, path: str, error: Exception, *, of_size: bool = False) -> BlockError:
     coming = " and ".join(map(str, inputs))
     told = isinstance(error, _UnfitError | ValueError) and str(error)  # blocks say by ValueError what would fit
     why = str(error) if told else f"{type(error).__name__}: {error}"
-    return CandidateError(f"{path}: block {block} cannot take {coming}: {why}")
+    return BlockError(f"{path}: block {block} cannot take {coming}: {why}", path, of_size=of_size)
 
 
 class _UnfitError(Exception):
@@ -186,13 +235,15 @@ def _check_kinds(block: Block, inputs: Sequence[Port], path: str) -> None:
     if signature.variadic and len(inputs) >= len(ports):
         ports += [ports[-1]] * (len(inputs) - len(ports))
     if len(ports) != len(inputs):
-        raise CandidateError(f"{path}: block {block} takes {len(ports)} inputs, got {len(inputs)}")
+        raise BlockError(f"{path}: block {block} takes {len(ports)} inputs, got {len(inputs)}", path, of_size=False)
     for number, (kinds, port) in enumerate(zip(ports, inputs, strict=True)):
         if port.kind not in kinds:
-            raise CandidateError(f"{path}: block {block} takes {kinds_text(kinds)} at input {number}, got {port}")
+            text = f"{path}: block {block} takes {kinds_text(kinds)} at input {number}, got {port}"
+            raise BlockError(text, path, of_size=False)
     if signature.traits.role == "sum" and len(set(inputs)) > 1:
         shapes = ", ".join(dict.fromkeys(map(str, inputs)))
-        raise CandidateError(f"{path}: block {block} adds values of one shape, got {shapes}")
+        of_size = len({(port.kind, port.width) for port in inputs}) == 1
+        raise BlockError(f"{path}: block {block} adds values of one shape, got {shapes}", path, of_size=of_size)
 
 
 def _output(block: Block, given: object, inputs: Sequence[Port]) -> Port:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import warnings
 from functools import lru_cache
 from itertools import islice, pairwise
 from typing import Any
 
-from nas.errors import CandidateError
+from nas.errors import CandidateError, SpaceError
 from nas.space.architecture import Architecture
 from nas.space.space import Space
 from nas.testing.case import IMAGE, Case
@@ -118,6 +119,18 @@ def check_networks_build(case: Case) -> None:
     )
 
 
+def check_blocks_take_what_reaches_them(case: Case) -> None:
+    """No option meets only widths that it cannot take; a warning where some combinations of options do."""
+    from nas.model.fit import check_blocks
+
+    try:
+        found = check_blocks(space_of(case), case.task or IMAGE, case.registry)
+    except SpaceError as error:
+        raise AssertionError(f"{case}: {error}") from error
+    for text in found:
+        warnings.warn(f"{case}: {text}", stacklevel=2)
+
+
 @lru_cache(maxsize=8)
 def space_of(case: Case) -> Space:
     """The case's space, built once for all checks: it is immutable."""
@@ -155,4 +168,5 @@ CHECKS = (
     check_size_equals_enumeration,
     check_rebuild_gives_the_same_space,
     check_networks_build,
+    check_blocks_take_what_reaches_them,
 )

@@ -143,6 +143,37 @@ def test_a_space_without_a_valid_candidate(folder: Path) -> None:
     assert "computes a constant" in text
 
 
+def attention(folder: Path, width: str, heads: str) -> list[str]:
+    """The command that searches a space of one attention layer of its own."""
+    (folder / "own.py").write_text(
+        "from nas import chain, choice, hookimpl\n"
+        "def own(b, task):\n"
+        "    '''One layer.'''\n"
+        f"    words = b.embedding(vocabulary=task.vocabulary, features={width})\n"
+        f"    layer = b.encoder_layer(heads={heads})\n"
+        "    return chain(embed=words, layer=layer, head=b.sequence_head(outputs=task.outputs))\n"
+        "@hookimpl\ndef nas_register(registry):\n    registry.space('own', own)\n"
+    )
+    return ["search", "--plugin", "own.py", "--space", "own", "--task", "toy_text", "--runner", "local", "--out", "run"]
+
+
+def test_heads_that_divide_no_width(folder: Path) -> None:
+    text = said(*attention(folder, "choice('width', 32, 64)", "choice('heads', 4, 5)"))
+    assert text.startswith("error: space 'own' for task 'toy_text': layer: block encoder_layer(heads=5) cannot take")
+    assert "no architecture with heads=5 can be built" in text
+    assert len(text.splitlines()) == 1
+    assert not (folder / "run").exists()
+
+
+def test_heads_that_do_not_divide_every_width(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    command = attention(folder, "choice('width', 30, 32)", "choice('heads', 4, 5)")
+    text = said(*command, "--trials", "1", "--epochs", "1", "--no-cache", "--quiet", code=0)
+    (warning,) = caplog.messages
+    assert warning.startswith("warning: space 'own' for task 'toy_text': layer: block encoder_layer")
+    assert "a search refuses such candidates one by one" in warning
+    assert "1 complete" in text
+
+
 @pytest.mark.parametrize("command", ["show", "resume"])
 def test_a_folder_without_a_search(folder: Path, command: str) -> None:
     assert "holds no search" in said(command, "nowhere")

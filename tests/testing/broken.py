@@ -145,6 +145,12 @@ def counted_space(b: Blocks, task: TaskInfo) -> Graph:
     return _space(b, task, *(f"label{i}" for i in range(next(count) % 2)))
 
 
+def even_kernel_space(b: Blocks, task: TaskInfo) -> Space:
+    """Has an option that no convolution takes."""
+    conv = b.conv(channels=8, kernel=choice("kernel", 3, 2))
+    return Space(chain(conv=conv, head=b.classifier(classes=task.classes)))
+
+
 def too_many_classes_space(b: Blocks, task: TaskInfo) -> Graph:
     """Answers a question that nobody asked."""
     return _space(b, replace(task, outputs=task.outputs + 1))
@@ -296,6 +302,7 @@ def nas_register(registry: Registrar) -> None:
     registry.space("digests_are_the_same_elsewhere__set", hashed_space)
     registry.space("rebuild_gives_the_same_space__counter", counted_space)
     registry.space("networks_build__classes", too_many_classes_space)
+    registry.space("blocks_take_what_reaches_them__kernel", even_kernel_space)
     for name, strategy in {
         "proposals_depend_on_the_generator__fixed": Always,
         "asked_again_proposes_another__reseeds": OnceSeeded,

@@ -69,10 +69,11 @@ def test_a_bad_plugin_is_told_all_that_is_wrong(good: Path) -> None:
     with pytest.raises(AssertionError) as caught:
         check_plugin(good)
     told = str(caught.value)
-    assert "4 checks fail" in told
+    assert "6 checks fail" in told
     for where in ("space mine for small_image", "space mine for image"):
         assert f"check_has_a_summary: {where}: has no summary" in told
-        assert f"check_networks_build: {where}: CandidateError: conv: block conv(channels=8,kernel=2)" in told
+        assert f"check_networks_build: {where}: BlockError: conv: block conv(channels=8,kernel=2)" in told
+        assert f"check_blocks_take_what_reaches_them: {where}: conv: block conv(channels=8,kernel=" in told
 
 
 def test_checks_of_one_plugin_only(good: Path) -> None:
