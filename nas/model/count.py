@@ -27,20 +27,25 @@ class Costs:
 
 
 def submodules(module: nn.Module) -> list[nn.Module]:
-    """`module` and all that is inside it, each once: what `nn.Module.modules` gives, in no order and in less time."""
-    found, new = {module}, [module]
-    for part in new:
+    """`module` and all that is inside it, each once: what `nn.Module.modules` gives, in other order and less time."""
+    found, parts = {module}, [module]
+    for part in parts:
         for child in part._modules.values():
             if child is not None and child not in found:
                 found.add(child)
-                new.append(child)
-    return new
+                parts.append(child)
+    return parts
 
 
 def count_params(module: nn.Module) -> int:
     """How many numbers `module` learns; shared ones count once."""
-    learned = {p: p.numel() for part in submodules(module) for p in part._parameters.values() if p is not None}
-    return sum(number for p, number in learned.items() if p.requires_grad)
+    return count_learned(submodules(module))
+
+
+def count_learned(parts: Sequence[nn.Module]) -> int:
+    """How many numbers modules learn, those inside them aside; shared ones count once."""
+    held = (p for part in parts for p in part._parameters.values() if p is not None)
+    return sum({id(p): p.numel() for p in held if p.requires_grad}.values())
 
 
 def count_flops(module: nn.Module, inputs: Sequence[Tensor]) -> int:

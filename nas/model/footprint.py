@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from nas.model.count import submodules
 from nas.model.meta import Counting
 from nas.space.flat import Value
 from nas.space.ports import Port
@@ -47,10 +46,10 @@ def bytes_of(port: Port) -> int:
 
 
 class Keeping:
-    """Notes the storages that autograd saves of what runs inside `watching`."""
+    """Notes the storages that autograd saves of what runs inside `watching`; `parts` are the modules that run."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        self._parts = parts
         self._saved: dict[int, Any] = {}
 
     @contextmanager
@@ -60,10 +59,10 @@ class Keeping:
             yield
 
     def footprint(self, inputs: Sequence[Tensor], output: Tensor, counting: Counting) -> Footprint:
-        """Of the module that took `inputs`, with a batch of 2, and gave `output`."""
+        """Of what took `inputs`, with a batch of 2, and gave `output`."""
         weights = {
             _storage(tensor)
-            for part in submodules(self._module)
+            for part in self._parts
             for tensor in (*part._parameters.values(), *part._buffers.values())
             if tensor is not None
         }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nas.model.count import submodules
 from nas.model.footprint import Footprint
 from nas.space.ports import Port
 
@@ -71,10 +71,10 @@ class _Run(torch.autograd.Function):
         return output
 
 
-def flops_inside(module: nn.Module) -> int:
-    """The operations of all graphs in `module` for the examples they were run on since they were last asked."""
+def flops_inside(parts: Iterable[nn.Module]) -> int:
+    """The operations of all graphs among `parts` for the examples they were run on since they were last asked."""
     total = 0
-    for part in submodules(module):
+    for part in parts:
         if isinstance(part, StandIn):
             total += part.examples * part.flops
             part.examples = 0

@@ -120,7 +120,7 @@ def _new(
     memory_format: torch.memory_format | None = None,
 ) -> Tensor | None:
     strided = layout is None or layout == torch.strided
-    if device != META or not strided or pin_memory or memory_format is not None:
+    if (device is not META and device != META) or not strided or pin_memory or memory_format is not None:
         return None
     return torch.empty(shape, dtype=dtype, device=META)
 
@@ -196,9 +196,12 @@ def _product(one: Tensor, other: Tensor) -> Tensor | None:
     return _floats((*one.shape[:-1], other.shape[-1]))
 
 
+NOTHING = _floats((0,))
+
+
 def _batch_norm(x: Tensor, *args: Any) -> tuple[Tensor, ...] | None:
     """The output, and the mean and deviation of a training step; none are used in evaluation."""
-    return (_floats(x.shape), _floats((0,)), _floats((0,))) if _plain(x) and not args[4] else None
+    return (_floats(x.shape), NOTHING, NOTHING) if _plain(x) and not args[4] else None
 
 
 def _layer_norm(x: Tensor, shape: Sequence[int], *args: Any) -> tuple[Tensor, ...] | None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import BlockError
-from nas.model.count import count_params, submodules
+from nas.model.count import count_learned, submodules
 from nas.model.footprint import Footprint, Keeping, differentiable, unknown
 from nas.model.meta import Counting, Making
 from nas.model.parts import Arguments, Part, flops_inside, made
@@ -168,14 +168,15 @@ def _settled(block: Block, cls: type[nn.Module], place: _Place) -> Settled:
     with Making():  # type: ignore[no-untyped-call]
         module = cls(**made(arguments))
     _note(cls, arguments)
-    for part in submodules(module):
+    parts = submodules(module)
+    for part in parts:
         part.__dict__["training"] = isinstance(part, DROPOUTS)  # masks are kept; else evaluation's shapes are these
     examples = differentiable(meta_inputs(inputs, 2))
-    given, counting, keeping = _run(module, examples)
+    given, counting, keeping = _run(module, parts, examples)
     output = _output(block, given, inputs)
     footprint = keeping.footprint(examples, given, counting) if keeping else unknown(examples, counting)
-    flops = (counting.flops + flops_inside(module)) // 2
-    return Settled(arguments, output, count_params(module), flops, footprint)
+    flops = (counting.flops + flops_inside(parts)) // 2
+    return Settled(arguments, output, count_learned(parts), flops, footprint)
 
 
 def _fits_larger(block: Block, cls: type[nn.Module], place: _Place) -> bool:
@@ -196,16 +197,18 @@ def _grown(port: Port) -> tuple[int, ...]:
     return tuple(size * LARGER if axis in ("H", "W", "L") else size for axis, size in axes)
 
 
-def _run(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Any, Counting, Keeping | None]:
-    """What the module gives, its operations, and what it keeps, where autograd says so."""
-    keeping = Keeping(module)
+def _run(
+    module: nn.Module, parts: Sequence[nn.Module], inputs: Sequence[Tensor]
+) -> tuple[Any, Counting, Keeping | None]:
+    """What the module of these parts gives, its operations, and what it keeps, where autograd says so."""
+    keeping = Keeping(parts)
     try:
         with keeping.watching(), Counting() as counting:
             given = module(*inputs)
     except RuntimeError as error:
         if "saved tensor hooks" not in str(error):
             raise
-        flops_inside(module)  # what was counted until then
+        flops_inside(parts)  # what was counted until then
         with torch.no_grad(), Counting() as counting:
             given = module(*inputs)
         return given, counting, None  # it takes gradients of its own, by torch.func

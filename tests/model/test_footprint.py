@@ -33,7 +33,7 @@ def footprint_of(module: nn.Module, *inputs: Tensor) -> Footprint:
     """Of a module in one piece."""
     for part in module.eval().modules():
         part.train(isinstance(part, DROPOUTS))
-    given, keeping = differentiable(inputs), Keeping(module)
+    given, keeping = differentiable(inputs), Keeping(list(module.modules()))
     with keeping.watching(), Counting() as counting:
         output = module(*given)
     return keeping.footprint(given, output, counting)
