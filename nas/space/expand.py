@@ -14,6 +14,8 @@ from nas.space.graph import Block, Choice, Graph, Node, Repeat, Scalar
 from nas.space.ports import KINDS, SAME, kinds_text
 from nas.space.structure import Structures
 
+NAMED = 6
+"""Options of a choice that a message names."""
 Picks = Sequence[int]
 Kinds = frozenset[str]
 
@@ -79,7 +81,7 @@ def expand(graph: Graph, input_kinds: Sequence[str] | None = None) -> Expanded:
     """
     kinds = [frozenset({k}) for k in input_kinds] if input_kinds is not None else None
     if kinds is not None and len(kinds) != len(graph.inputs):
-        raise SpaceError(f"the space takes {len(graph.inputs)} inputs, the task has {len(kinds)}")
+        raise SpaceError(f"the space takes {_count(len(graph.inputs))}, the task has {len(kinds)}")
     _flow(graph, kinds or [frozenset(KINDS)] * len(graph.inputs), "")
     work = _Expansion()
     part = work.element(graph, "", "")
@@ -132,7 +134,7 @@ class _Expansion:
         if self.structures.number(other) != self.structures.number(choice):
             raise SpaceError(
                 f"{path or 'the space'}: label {label!r} is used for other options at {place or 'the space'}; "
-                "give one of the two another label"
+                f"give one of the two another label ({_options(choice)} here, {_options(other)} there)"
             )
         return number
 
@@ -193,6 +195,11 @@ class _Expansion:
         return _Part(None, _once(build), opens)
 
 
+def _options(choice: Choice) -> str:
+    """The options as a message names them, of many the first."""
+    return " | ".join([*map(str, choice.names[:NAMED]), *["..."] * (len(choice.names) > NAMED)])
+
+
 def _repeated(bodies: list[_Part], names: list[str]) -> _Part:
     """Some bodies one after the other, under the first of `names`."""
     rows = list(zip(names, bodies, [("x",), *((name,) for name in names)], strict=False))
@@ -237,6 +244,10 @@ def _merge(parts: Iterable[_Part]) -> tuple[Place, ...]:
     return tuple(dict.fromkeys(place for part in parts for place in part.opens))
 
 
+def _count(inputs: int) -> str:
+    return f"{inputs} input{'s' * (inputs != 1)}"
+
+
 def _flow(element: object, given: Sequence[Kinds], path: str) -> Kinds:
     """The kinds that may come out of `element`; raises SpaceError where nothing of what comes in fits."""
     here = path or "the space"
@@ -259,7 +270,7 @@ def _flow(element: object, given: Sequence[Kinds], path: str) -> Kinds:
 
 def _flow_graph(graph: Graph, given: Sequence[Kinds], path: str) -> Kinds:
     if len(given) != len(graph.inputs):
-        raise SpaceError(f"{path or 'the space'}: takes {len(graph.inputs)} inputs, got {len(given)}")
+        raise SpaceError(f"{path or 'the space'}: takes {_count(len(graph.inputs))}, got {len(given)}")
     kinds = dict(zip(graph.inputs, given, strict=True))
     for node in graph.nodes:
         place = f"{path}/{node.name}" if path else node.name
@@ -281,7 +292,7 @@ def _flow_block(block: Block, given: Sequence[Kinds], here: str) -> Kinds:
         ports += [ports[-1]] * (len(given) - len(ports))
     if len(ports) != len(given):
         many = "at least " if signature.variadic else ""
-        raise SpaceError(f"{here}: block {block} takes {many}{len(ports)} inputs, got {len(given)}")
+        raise SpaceError(f"{here}: block {block} takes {many}{_count(len(ports))}, got {len(given)}")
     for number, (port, kinds) in enumerate(zip(ports, given, strict=True)):
         if not port & kinds:
             raise SpaceError(
