@@ -22,18 +22,24 @@ from nas.space.flat import flatten
 from nas.space.graph import Block, Graph
 from nas.space.ports import Port, TaskInfo
 from nas.space.space import Space
+from nas.space.structure import labels
 
 Option = tuple[int, int]
 """A decision and one of its options, by number."""
+Unfit = tuple[Architecture, BlockError]
 Ports = tuple[Port, ...]
 
 COVERING = 32
 """Architectures drawn to have every option once; options of decisions that have more are not looked at."""
 MIXED = 40
 """Crossovers tried for a block and what comes in elsewhere to meet."""
-DRAWN, CLIMBED = 64, 3
-"""Random architectures with an option before it is said that none can be built, and of how many it is climbed on."""
-CHECKS, IN_ALL = 600, 3_000
+DRAWN = 64
+"""Random architectures with an option before it is said that none can be built."""
+COPIES = 3
+"""Other copies of an untied repeat in which an option is tried that does not fit in one."""
+ASKED = 8
+"""Misfits that are asked which decisions they take."""
+CHECKS, IN_ALL = 1_500, 5_000
 """Architectures looked at for an option that seems to fit nowhere, and for all such; then it is left to a search."""
 
 
@@ -41,10 +47,10 @@ def check_blocks(space: Space, task: TaskInfo, registry: Registry) -> tuple[str,
     """What a user should know of blocks that cannot take the widths that reach them; mostly nothing.
 
     Raises SpaceError, with the path of node names and what would fit, when no architecture of the space can be built,
-    or none with a certain option because of a block's parameters, or the widths that it gets. Told are an option with
-    which all become too small, as an image after so many strides, since tasks of other sizes may take it, and widths
-    of which only some combinations fit, since a search can refuse the others one by one. What becomes too small in some
-    combinations is not told.
+    or none with a certain option because of a block's parameters, or the widths that it gets. Told are an option that
+    fits in other copies of an untied repeat, one with which all become too small, as an image after so many strides,
+    since tasks of other sizes may take it, and widths of which only some combinations fit, since a search can refuse
+    the others one by one. What becomes too small in some combinations is not told.
 
     That none can be built is not proven but tried: architectures are drawn, and decisions changed one after another for
     as long as that leads on. A misfit of two options that neither stand at one place nor meet in an architecture looked
@@ -66,6 +72,7 @@ class _Survey:
         self.built: list[Architecture] = []
         self.unfit: list[tuple[Architecture, CandidateError]] = []
         self.checks, self.until = 0, math.inf
+        self.places: set[str] = set()
 
     def findings(self) -> tuple[str, ...]:
         """See `check_blocks`."""
@@ -81,22 +88,26 @@ class _Survey:
             raise SpaceError(f"{why}; no architecture can be built")
         self.unfit += self._meetings(plans)
         found = [(made, error) for made, error in self.unfit if isinstance(error, BlockError)]
-        first = {option: pair for pair in reversed(found) for option in self._options(pair[0])}
+        found.sort(key=lambda pair: pair[1].of_size)
         dead: dict[Option, BlockError] = {}
-        for option, (made, unfit) in first.items():
+        for option, (made, unfit) in self._suspects(found).items():
             if option in self.alive or (dead and unfit.of_size):
                 continue
             if isinstance(why := self._stuck(option, [made]), BlockError):
                 dead[option] = why
-                if not why.of_size:
+                if not why.of_size and self._fits_no_copy(option):
                     said = f"no architecture with {self._text(option)} can be built, leave that option out"
                     raise SpaceError(f"{why}; {said}")
-        self.until = math.inf
         if dead:
             option, why = next(iter(dead.items()))
             return (f"no architecture with {self._text(option)} can be built: {why}",)
-        widths = [(made, error) for made, error in found if not error.of_size]
-        return (self._combination(*widths[0]),) if widths else ()
+        return (self._combination(*found[0]),) if found and not found[0][1].of_size else ()
+
+    def _suspects(self, found: list[Unfit]) -> dict[Option, Unfit]:
+        """Options that may fit nowhere, each with what it fails in: first those that alone can avoid a misfit."""
+        first = {error.path: (made, error) for made, error in reversed(found)}
+        alone = {option: pair for pair in [*first.values()][::-1][:ASKED] for option in self._taking(*pair)}
+        return alone | {option: pair for pair in found for option in self._options(pair[0]) if option not in alone}
 
     def _plan(self, made: Architecture) -> Blueprint:
         self.checks += 1
@@ -109,6 +120,7 @@ class _Survey:
         try:
             self._plan(made)
         except CandidateError as error:
+            self.places.add(_failure(error)[0])
             return error
         self._lives(made)
         return None
@@ -147,37 +159,49 @@ class _Survey:
                         if (block, inputs) in told:
                             continue
                         told.add((block, inputs))
-                        if (met := self._mixed(one, other, str(error), rng)) is not None:
-                            yield met, error
+                        yield from self._mixed(one, other, str(error), rng)
 
-    def _mixed(self, one: Architecture, other: Architecture, error: str, rng: random.Random) -> Architecture | None:
-        """An architecture between the two that is refused with these words."""
+    def _mixed(
+        self, one: Architecture, other: Architecture, error: str, rng: random.Random
+    ) -> Iterator[tuple[Architecture, CandidateError]]:
+        """An architecture between the two that is refused with these words, if one is found."""
         for _ in range(MIXED):
             made = self.space.crossover(one, other, rng)
-            if str(self._why(made)) == error:
-                return made
-        return None
+            if (why := self._why(made)) is not None and str(why) == error:
+                yield made, why
+                return
 
     def _stuck(self, option: Option | None, starts: list[Architecture]) -> CandidateError | None:
         """Why none can be built, of those with the option if there is one; None where one is.
 
-        Where there is too much to look at, also None for an option: one may be found where a search goes.
+        Where there is too much to look at it is None, too, unless everything fails at one place.
         """
-        self.until = min(self.checks + CHECKS, IN_ALL)
-        rng, last = random.Random(0), self.unfit[0][1]
+        self.until = min(self.checks + CHECKS, IN_ALL) if option else IN_ALL
+        rng = random.Random(0)
         drawn = {tuple(made.decisions.items()): made for made in (self.space.sample(rng) for _ in range(DRAWN))}
         near = [*(self.built[-DRAWN:] if option else ()), *drawn.values()]
         likely = [made for other in near if (made := self._with(option, other)) is not None]
+        why: CandidateError | None = None
         try:
-            if any(self._why(made) is None for made in likely):
-                return None
-            for start in (*likely[-CLIMBED:], *starts):
-                if (why := self._climb(option, start)) is None:
+            for made in likely:
+                if (unfit := self._why(made)) is None:
                     return None
-                last = why
+                why = why or unfit  # the first was built until it got the option, if there is one
+            for start in (*likely[-1:], *starts):
+                if (unfit := self._climb(option, start)) is None:
+                    return None
+                why = why or unfit
         except _EnoughError:
-            return self.unfit[0][1] if option is None else None
-        return last
+            return why if option is None and len(self.places) == 1 else None
+        return why
+
+    def _fits_no_copy(self, option: Option) -> bool:
+        """Whether the option fits in no other copy of an untied repeat, either."""
+        number, pick = option
+        written, of = labels(self.space.graph), [decision.label for decision in self.space.decisions]
+        whole = max((label for label in written if f"/{of[number]}".endswith(f"/{label}")), key=len)
+        copies = [(i, pick) for i, label in enumerate(of) if i != number and label.endswith(f"/{whole}")]
+        return all(copy not in self.alive and self._stuck(copy, []) is not None for copy in copies[:COPIES])
 
     def _with(self, option: Option | None, made: Architecture) -> Architecture | None:
         """The architecture with the option instead of another; None where its decision is not open there."""
@@ -223,7 +247,16 @@ class _Survey:
         return path not in order or order.index(why.path) > order.index(path)
 
     def _combination(self, made: Architecture, error: BlockError) -> str:
-        """A misfit that other options avoid, with the decisions that it takes: those that can avoid it alone."""
+        """A misfit that other options avoid, with the decisions that it takes."""
+        said = " and ".join(map(self._text, self._taking(made, error)))
+        return (
+            f"{error}{said and f', with {said}'}; a search refuses such candidates one by one: tie the decisions by "
+            "one label, or choose among combinations that fit"
+        )
+
+    def _taking(self, made: Architecture, error: BlockError) -> list[Option]:
+        """The options of an architecture without each of which it is no misfit, or not there."""
+        self.until = math.inf
         options = self.space.picks(made)
         taking: set[int] = set()
         for near in self.space.neighbours(made):
@@ -231,11 +264,7 @@ class _Survey:
             (changed,) = [number for number, (was, now) in pairs if was != now and min(was, now) >= 0]
             if changed not in taking and self._fits(near, error.path):
                 taking.add(changed)
-        said = " and ".join(self._text((number, options[number])) for number in sorted(taking))
-        return (
-            f"{error}{said and f', with {said}'}; a search refuses such candidates one by one: tie the decisions by "
-            "one label, or choose among combinations that fit"
-        )
+        return [(number, options[number]) for number in sorted(taking)]
 
 
 def _failure(error: CandidateError) -> tuple[str, str]:

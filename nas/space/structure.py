@@ -33,9 +33,9 @@ class Structures:
             return False
         if (found := self._by_place.get(id(element))) is None:
             self._kept.append(element)
-            parts = _parts(element)  # type: ignore[arg-type]
+            inside = parts(element)  # type: ignore[arg-type]
             untied = isinstance(element, Repeat) and not element.tied
-            found = self._by_place[id(element)] = untied or any(map(self.decides_by_place, parts))
+            found = self._by_place[id(element)] = untied or any(map(self.decides_by_place, inside))
         return found
 
     def _numbered(self, structure: tuple[object, ...]) -> int:
@@ -45,7 +45,7 @@ class Structures:
         return tuple(map(self.number, element)) if isinstance(element, tuple) else (element,)
 
     def _structure(self, element: Block | Choice | Graph | Repeat) -> tuple[object, ...]:
-        numbers = tuple(map(self.number, _parts(element)))
+        numbers = tuple(map(self.number, parts(element)))
         if isinstance(element, Block):
             return (Block, self._signature(element), tuple(name for name, _ in element.params), numbers)
         if isinstance(element, Choice):
@@ -63,7 +63,8 @@ class Structures:
         return found
 
 
-def _parts(element: Block | Choice | Graph | Repeat) -> tuple[object, ...]:
+def parts(element: Block | Choice | Graph | Repeat) -> tuple[object, ...]:
+    """What an element is made of, names aside."""
     if isinstance(element, Block):
         return tuple(value for _, value in element.params)
     if isinstance(element, Choice):
@@ -71,3 +72,17 @@ def _parts(element: Block | Choice | Graph | Repeat) -> tuple[object, ...]:
     if isinstance(element, Repeat):
         return (element.body, element.times)
     return tuple(part for node in element.nodes for part in (node.op, node.inputs))
+
+
+def labels(element: object) -> set[str]:
+    """The labels of all choices in an element, as their author wrote them: without the path of an untied repeat."""
+    seen: dict[int, object] = {}
+    found: set[str] = set()
+    todo = [element]
+    while todo:
+        part = todo.pop()
+        if type(part) in ELEMENTS and id(part) not in seen:
+            seen[id(part)] = part
+            found |= {part.label} if isinstance(part, Choice) else set()
+            todo += parts(part)  # type: ignore[arg-type]
+    return found

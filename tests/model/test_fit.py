@@ -138,6 +138,24 @@ def test_an_option_that_fits_one_combination_in_a_million_is_not_refused(registr
     assert "one by one" in text
 
 
+def grouped(b: Blocks, groups: tuple[int, ...], widths: tuple[int, ...]) -> Graph:
+    layer = b.conv(channels=choice("wide", *widths), groups=choice("groups", *groups))
+    return image_net(b, stem=b.conv(channels=16), body=repeat(layer, 6, tied=False))
+
+
+def test_an_option_that_fits_only_in_later_copies_is_told(registry: Registry, b: Blocks) -> None:
+    (text,) = found(grouped(b, (1, 4, 5), (16, 30)), registry, IMAGE)
+    assert text.startswith("no architecture with body/cell0/groups=5 can be built: body/cell0: block conv(")
+    with pytest.raises(SpaceError, match=r"no architecture with body/cell\d/groups=5 can be built"):
+        found(grouped(b, (1, 4, 5), (16, 24)), registry, IMAGE)
+
+
+def test_a_deep_space_of_which_hardly_anything_fits_is_not_refused(registry: Registry, b: Blocks) -> None:
+    layer = b.conv(channels=choice("wide", 16, 24, 30, 20), groups=choice("groups", 5, 8, 4))
+    (text,) = found(image_net(b, stem=b.conv(channels=16), body=repeat(layer, 12, tied=False)), registry, IMAGE)
+    assert "cannot take image" in text
+
+
 SILENT: dict[str, tuple[TaskInfo, Make]] = {
     "pairs": (
         TEXT,

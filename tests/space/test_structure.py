@@ -5,7 +5,7 @@ import pytest
 from nas.errors import SpaceError
 from nas.space.graph import Graph, Signature, chain, choice, graph, repeat, subset
 from nas.space.space import Space
-from nas.space.structure import Structures
+from nas.space.structure import Structures, labels
 
 CONV = Signature("conv", ("image",), "image", {"kernel": 3})
 ADD = Signature("add", ("any", "*"))
@@ -37,6 +37,12 @@ def test_untied_repeats_are_found_wherever_they_are() -> None:
     assert numbers.decides_by_place(chain(a=chain(b=cell(tied=False))))
     assert numbers.decides_by_place(choice("which", a=CONV(), b=repeat(CONV(), 2, tied=False)))
     assert not numbers.decides_by_place(chain(a=cell(), b=CONV()))
+
+
+def test_labels_are_those_that_were_written_wherever_they_are() -> None:
+    inside = choice("which", a=repeat(cell(tied=False), choice("times", 1, 2)), b=CONV(kernel=choice("size", 1, 3)))
+    nodes = {"a": (inside, "x"), "sum": (ADD(), subset("from", ("x", "a"), 1))}
+    assert labels(graph(["x"], nodes, "sum")) == {"which", "times", "kernel", "size", "from"}
 
 
 def test_a_label_used_for_one_and_for_true_is_refused() -> None:
