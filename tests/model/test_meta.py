@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -167,6 +168,32 @@ def test_all_that_a_constructor_makes_is_on_the_meta_device() -> None:
     assert {k: (v.shape, v.dtype) for k, v in module.state_dict().items()} == {
         k: (v.shape, v.dtype) for k, v in Maker().state_dict().items()
     }
+
+
+def test_layers_elsewhere_get_their_first_values_meanwhile() -> None:
+    def norms() -> list[float]:
+        return nn.BatchNorm1d(3).weight.tolist()
+
+    with Making(), ThreadPoolExecutor() as threads:
+        nn.BatchNorm1d(3)
+        assert threads.submit(norms).result() == [1, 1, 1]
+    assert norms() == [1, 1, 1]
+    with torch.device("meta"):
+        linear = nn.Linear(2, 3)
+    nn.init.constant_(linear.to_empty(device="cpu").weight, 9)
+    linear.reset_parameters()
+    assert linear.weight.abs().max() < 1
+
+
+def test_a_reset_that_does_more_than_fill_is_run() -> None:
+    class Scaled(nn.Linear):
+        def reset_parameters(self) -> None:
+            super().reset_parameters()
+            self.scale = nn.Parameter(torch.ones(3))
+
+    with Making():
+        module = Scaled(2, 3)
+    assert {name: tuple(tensor.shape) for name, tensor in module.named_parameters()}["scale"] == (3,)
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in REGISTRY.all("space")])
