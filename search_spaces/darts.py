@@ -34,23 +34,23 @@ def darts(b: Blocks, task: TaskInfo, *, channels: int = 16, cells: int = 8) -> S
         pairs = {f"{p}+{q}": pair(kind, t, p, q) for p, q in combinations(range(t), 2)}
         return choice(f"{kind}/node{t}", **pairs) if t > 2 else pairs["0+1"]
 
-    inner = {kind: [node(kind, t) for t in range(2, 6)] for kind in ("normal", "reduce")}
+    def body(kind: str) -> Graph:
+        nodes = {f"n{t}": (node(kind, t), tuple(f"n{s}" for s in range(t))) for t in range(2, 6)}
+        return graph(["n0", "n1"], {**nodes, "concat": (b.concat(), tuple(nodes))}, "concat")
+
+    bodies = {kind: body(kind) for kind in ("normal", "reduce")}
     made: dict[str, tuple[Element, object]] = {"stem": (b.conv(channels=3 * channels, order="conv_norm"), "x")}
     before, last, halved = "stem", "stem", False
     for i in range(cells):
         reduces = i in (cells // 3, 2 * cells // 3)
         channels *= 2 if reduces else 1
         enter = b.conv(kernel=1, channels=channels, order="act_conv_norm")
-        nodes: dict[str, tuple[Element, object]] = {
-            "n0": (b.factorized_reduce(channels=channels) if halved else enter, "before"),
-            "n1": (enter, "last"),
-        }
-        for t, op in enumerate(inner["reduce" if reduces else "normal"], start=2):
-            nodes[f"n{t}"] = (op, tuple(f"n{s}" for s in range(t)))
-        nodes["concat"] = (b.concat(), ("n2", "n3", "n4", "n5"))
-        made[f"cell{i}"] = (graph(["before", "last"], nodes, "concat"), (before, last))
+        first = b.factorized_reduce(channels=channels) if halved else enter
+        nodes = (bodies["reduce" if reduces else "normal"], ("n0", "n1"))
+        cell = graph(["before", "last"], {"n0": (first, "before"), "n1": (enter, "last"), "nodes": nodes}, "nodes")
+        made[f"cell{i}"] = (cell, (before, last))
         before, last, halved = last, f"cell{i}", reduces
-    plain = {f"{kind}/edge{s}{t}": "sep_conv_3x3" for kind in inner for s in (0, 1) for t in range(2, 6)}
+    plain = {f"{kind}/edge{s}{t}": "sep_conv_3x3" for kind in bodies for s in (0, 1) for t in range(2, 6)}
     return Space(graph(["x"], made | {"head": (b.classifier(classes=task.classes), last)}, "head"), reference=plain)
 
 

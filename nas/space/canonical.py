@@ -1,9 +1,8 @@
-"""Writing a small graph down in an order that its structure alone decides.
+"""Writing a small graph down in an order that its structure alone decides, where colours leave some terms alike.
 
-Every term gets a colour: a number of its block and what it reads, so that terms of different structure mostly differ.
-Where two share one, colours take in who reads them; where that leaves a tie, refinement goes on in both directions and
-the ties that are left are searched (McKay & Piperno, Practical graph isomorphism II, 2014). A collision of colours
-costs time and never correctness: the certificate is a hash of the graph as written, which is exact.
+Every term gets a colour: a number of its block and what it reads, refined in both directions; the ties that are left
+are searched (McKay & Piperno, Practical graph isomorphism II, 2014). A collision of colours costs time and never
+correctness: the certificate is a hash of the graph as written, which is exact.
 """
 
 from __future__ import annotations
@@ -11,23 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-Value = tuple[int, ...]
-Row = tuple[bytes, tuple[Value, ...], bool]
-"""A term: its block's code, the value on each of its ports, whether the ports have no order."""
+from nas.space.flat import Value
+from nas.space.program import Row
 
 PRIME = (1 << 61) - 1
 ODD = 0x9E3779B97F4A7C15
 
 
 def certificate(rows: Sequence[Row], k: int, output: Value) -> bytes:
-    """16 bytes, equal exactly for isomorphic graphs; inputs 0..k-1 keep their numbers, the terms after them do not."""
+    """16 bytes, equal exactly for isomorphic graphs; inputs 0..k-1 keep their numbers, the terms after them do not.
+
+    There must be no calls in the rows.
+    """
     graph = _Graph(rows, k, output)
-    colours = graph.upward()
-    if len(set(colours)) < len(colours):
-        colours = graph.downward(colours)
-    if len(set(colours)) == len(colours):
-        return blake2b(graph.written(colours), digest_size=16).digest()
-    return blake2b(graph.search(colours), digest_size=16).digest()
+    return blake2b(graph.search(graph.upward()), digest_size=16).digest()
 
 
 def _mix(said: int, code: int = ODD) -> int:
@@ -40,33 +36,20 @@ class _Graph:
 
     def __init__(self, rows: Sequence[Row], k: int, output: Value) -> None:
         self.rows, self.k, self.output = rows, k, output
-        self.codes = [int.from_bytes(code[:8], "big") for code, _, _ in rows]
+        self.codes = [code >> 64 for code, _, _ in rows]
         self.inputs = [_mix(i + 1) for i in range(k)]
-        self._users: list[list[tuple[int, int, int]]] | None = None
-
-    @property
-    def users(self) -> list[list[tuple[int, int, int]]]:
+        self.users: list[list[tuple[int, int, int]]] = [[] for _ in range(k + len(rows))]
         """Who reads each term, on which port, and that port as a colour sees it: 0 where ports have no order."""
-        if self._users is None:
-            users: list[list[tuple[int, int, int]]] = [[] for _ in range(self.k + len(self.rows))]
-            for i, (_, ports, symmetric) in enumerate(self.rows, self.k):
-                for p, port in enumerate(ports, 1):
-                    use = (i, p, 0 if symmetric else p)
-                    for j in port:
-                        users[j].append(use)
-            self._users = users
-        return self._users
+        for i, (_, ports, symmetric) in enumerate(rows, k):
+            for p, port in enumerate(ports, 1):
+                for j in port:
+                    self.users[j].append((i, p, 0 if symmetric else p))
 
     def upward(self) -> list[int]:
         """Colours from the inputs on: equal for equal expressions."""
         colours = list(self.inputs)
-        add = colours.append
         for code, (_, ports, symmetric) in zip(self.codes, self.rows, strict=True):
-            if len(ports) == 1 and len(ports[0]) == 1:
-                said = colours[ports[0][0]]
-            else:
-                said = self._read(colours, ports, symmetric)
-            add(said * (said + code) % PRIME)
+            colours.append(_mix(self._read(colours, ports, symmetric), code))
         return colours
 
     def _read(self, colours: list[int], ports: tuple[Value, ...], symmetric: bool) -> int:
@@ -75,17 +58,6 @@ class _Graph:
             value = colours[port[0]] if len(port) == 1 else _mix(len(port) + sum([colours[j] for j in port]))
             said = said + value * value if symmetric else said * ODD + value
         return said
-
-    def downward(self, up: list[int]) -> list[int]:
-        """Colours that also take in who reads a term, and who reads those."""
-        down, users, output = list(up), self.users, self.output
-        for i in range(len(up) - 1, self.k - 1, -1):
-            said = up[i] + output.count(i)
-            for user, _, port in users[i]:
-                seen = down[user] + port
-                said += seen * (seen + ODD) % PRIME
-            down[i] = said * (said + ODD) % PRIME
-        return down
 
     def refine(self, colours: list[int]) -> list[int]:
         """The coarsest equitable colouring finer than `colours`."""
@@ -124,7 +96,7 @@ class _Graph:
                 read.append(len(value))
                 read += value
         read += sorted([number[j] for j in self.output])
-        return b"%d:%b%b" % (len(rows), b"".join([rows[i - k][0] for i in order]), repr(read).encode())
+        return b"%d:%b%b" % (len(rows), b"".join([rows[i - k][0].to_bytes(16) for i in order]), repr(read).encode())
 
     def search(self, colours: list[int]) -> bytes:
         """The smallest writing over all ways to break the ties, branches that an automorphism repeats left out."""

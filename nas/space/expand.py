@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from operator import itemgetter
 
 from nas.errors import SpaceError
-from nas.space.graph import Block, Choice, Graph, Node, Repeat, Scalar
+from nas.space.graph import Block, Choice, Graph, Mould, Node, Repeat, Scalar
 from nas.space.ports import KINDS, SAME, kinds_text
 from nas.space.structure import Structures
 
@@ -187,11 +188,19 @@ class _Expansion:
             made = tuple(Node(node.name, op.constant, inputs.constant) for node, op, inputs in rows)  # type: ignore[arg-type]
             return _Part(Graph(graph.inputs, made, graph.output), None, opens)
         steps = [_step(node.name, op, inputs) for node, op, inputs in rows]
+        wired = all(inputs.build is None for _, _, inputs in rows)
+        mould = Mould(tuple(i for i, (_, op, _) in enumerate(rows) if op.build is not None)) if wired else None
 
         def build(picks: Picks, memo: Memo) -> Graph:
             nodes = tuple([step if type(step) is Node else step(picks, memo) for step in steps])  # type: ignore[operator]
-            return Graph(graph.inputs, nodes, graph.output)
+            made = Graph(graph.inputs, nodes, graph.output)
+            if mould is not None:
+                made.__dict__["mould"] = mould
+            return made
 
+        numbers = _alone(part for _, op, inputs in rows for part in (op, inputs))
+        if numbers and prod(len(self.decisions[number].names) for number in numbers) <= FEW:
+            return _Part(None, _kept(build, numbers), opens)
         return _Part(None, _once(build), opens)
 
 
@@ -238,6 +247,32 @@ def _once(build: Callable[[Picks, Memo], Graph]) -> Build:
         return made
 
     return cached
+
+
+FEW = 2_000
+"""Graphs that all samples of a space share, where there are no more ways to build one."""
+
+
+def _alone(parts: Iterable[_Part]) -> list[int]:
+    """The decisions that the parts depend on, if none of these opens another; else none."""
+    moving = [part for part in parts if part.build is not None]
+    return sorted({part.opens[0].number for part in moving}) if all(part.table for part in moving) else []
+
+
+def _kept(build: Callable[[Picks, Memo], Graph], numbers: list[int]) -> Build:
+    """The same graph object for the same picks in all samples, which keeps with it what is found out about it."""
+    made: dict[object, Graph] = {}
+    key_of = itemgetter(*numbers)
+
+    def kept(picks: Picks, memo: Memo) -> object:
+        key = key_of(picks)
+        found = made.get(key)
+        if found is None:
+            found = made[key] = build(picks, memo)
+            found.__dict__["program"] = None
+        return found
+
+    return kept
 
 
 def _merge(parts: Iterable[_Part]) -> tuple[Place, ...]:

@@ -95,6 +95,10 @@ class Block:
     signature: Signature
     params: tuple[tuple[str, Parameter], ...] = ()
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without what is remembered of it, which another process finds anew."""
+        return {"signature": self.signature, "params": self.params}
+
     @property
     def name(self) -> str:
         """The name under which the block is registered."""
@@ -188,6 +192,10 @@ class Graph:
     nodes: tuple[Node, ...]
     output: str
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without what is remembered of it, which another process finds anew."""
+        return {"inputs": self.inputs, "nodes": self.nodes, "output": self.output}
+
     @cached_property
     def text_hash(self) -> str:
         """16 hexadecimal digits of how the graph is written, names and order included; not of what it computes."""
@@ -226,6 +234,17 @@ class Graph:
         order = nx.lexicographical_topological_sort(flow, key=rank.__getitem__)
         by_name = {node.name: node for node in nodes}
         return Graph(inputs, tuple(by_name[name] for name in order if name in by_name), output)
+
+
+class Mould:
+    """What all graphs have in common that a space makes for one of its places: they differ in the nodes `moving`.
+
+    `plans` is what is found out about them once for all; every graph that comes of it keeps it as its `mould`.
+    """
+
+    def __init__(self, moving: tuple[int, ...]) -> None:
+        self.moving = moving
+        self.plans: dict[object, object] = {}
 
 
 Element = Block | Graph | Choice | Repeat

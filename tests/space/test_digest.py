@@ -8,15 +8,36 @@ import random
 import subprocess
 import sys
 from collections import defaultdict
+from unittest.mock import patch
 
 import networkx as nx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_graphs import ADD, BIAS, CAT, CONV, GATE, JOIN, POOL, SKIP, ZERO, drawn, graphs, inline, isomorphic, shuffled
+from made_graphs import (
+    ADD,
+    BIAS,
+    CAT,
+    CONV,
+    GATE,
+    JOIN,
+    MAX,
+    POOL,
+    SKIP,
+    ZERO,
+    drawn,
+    graphs,
+    inline,
+    inlined,
+    isomorphic,
+    shuffled,
+)
 
+from nas.space import program
 from nas.space.digest import digest
+from nas.space.flat import flatten
 from nas.space.graph import Block, Graph, Node, chain, graph
+from nas.space.program import Programs, opened
 from nas.testing import toys
 
 
@@ -41,6 +62,123 @@ def test_nesting_does_not_matter(one: Graph, other: Graph, third: Graph, rng: ra
     for made in (row, fork, chain(a=fork, b=row)):
         flat = inline(made)
         assert digest(made) == digest(flat) == digest(shuffled(made, rng)) == digest(shuffled(flat, rng))
+
+
+CELL_OPS = (CONV(), CONV(), CONV(kernel=1), POOL(), SKIP(), BIAS(), ZERO())
+
+
+@st.composite
+def cells(draw: st.DrawFn) -> Graph:
+    """A cell of two inputs as DARTS has them: nodes that add two earlier values, laid side by side."""
+    nodes: list[Node] = []
+    for t in range(2, draw(st.integers(4, 5))):
+        sources = draw(st.lists(st.integers(0, t - 1), min_size=2, max_size=2))
+        ops = draw(st.lists(st.sampled_from(CELL_OPS), min_size=2, max_size=2))
+        pair = [Node(f"e{n}", op, (f"n{s}",)) for n, (op, s) in enumerate(zip(ops, sources, strict=True))]
+        join = draw(st.sampled_from([ADD(), ADD(), JOIN(), MAX(), GATE()]))
+        inner = Graph(tuple(f"n{s}" for s in range(t)), (*pair, Node("s", join, ("e0", "e1"))), "s")
+        nodes.append(Node(f"n{t}", inner, inner.inputs))
+    joined = tuple(node.name for node in nodes)
+    return Graph(("n0", "n1"), (*nodes, Node("joined", draw(st.sampled_from([CAT(), JOIN()])), joined)), "joined")
+
+
+def network(one: Graph, other: Graph) -> Graph:
+    enter = {"a": CONV(kernel=1), "b": POOL()}
+    nodes: dict[str, tuple[object, object]] = {"stem": (CONV(), "x")}
+    before, last = "stem", "stem"
+    for i, body in enumerate((one, other, one, one)):
+        nodes |= {f"a{i}": (enter["a"], before), f"b{i}": (enter["b"] if i else enter["a"], last)}
+        nodes[f"cell{i}"] = (body, (f"a{i}", f"b{i}"))
+        before, last = last, f"cell{i}"
+    return graph(["x"], nodes | {"head": (BIAS(), last)}, "head")  # type: ignore[arg-type]
+
+
+@settings(max_examples=40)
+@given(cells(), cells(), st.randoms(use_true_random=False))
+def test_cells_that_are_called_are_as_good_as_copies(one: Graph, other: Graph, rng: random.Random) -> None:
+    made = network(one, other)
+    flat = inline(made)
+    known = digest(flat)
+    for large in (2, program.LARGE):  # of how many rows on a cell is called
+        with patch.object(program, "LARGE", large):
+            assert digest(inlined_one(made, rng)) == digest(made) == digest(shuffled(made, rng)) == known
+    assert digest(shuffled(flat, rng)) == known
+
+
+def inlined_one(made: Graph, rng: random.Random) -> Graph:
+    """With one of its cells written out."""
+    cell = rng.choice([node for node in made.nodes if isinstance(node.op, Graph)])
+    assert isinstance(cell.op, Graph)
+    inner, out = inlined(cell.op, "w_", dict(zip(cell.op.inputs, cell.inputs, strict=True)))
+    nodes = [n for node in made.nodes for n in (inner if node is cell else [node])]
+    renamed = [
+        node._replace(inputs=tuple(out if name == cell.name else name for name in node.inputs)) for node in nodes
+    ]
+    return Graph(made.inputs, tuple(renamed), made.output)
+
+
+SIX = {f"c{i}": (CONV(kernel=i), "pq"[i % 2]) for i in range(6)}
+SUM_FIRST = {"s": (ADD(), ("p", "q")), **{name: (op, "s") for name, (op, _) in SIX.items()}}
+JOIN_FIRST = SUM_FIRST | {"s": (JOIN(), ("p", "q"))}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "last", "called"),
+    [
+        (SIX, CAT(), True),
+        (SIX, ADD(), False),
+        (dict([*SIX.items()][:2]), CAT(), False),
+        (SUM_FIRST, CAT(), False),
+        (JOIN_FIRST, CAT(), False),
+        ({name: (op, "p") for name, (op, _) in SIX.items()}, CAT(), False),
+    ],
+)
+def test_a_cell_is_called_where_it_is_large_and_hides_no_cut(
+    nodes: dict[str, tuple[object, object]], last: Block, called: bool
+) -> None:
+    body = graph(["p", "q"], nodes | {"end": (last, tuple(name for name in nodes if name != "s"))}, "end")  # type: ignore[arg-type]
+    made = network(body, body)
+    assert len(Programs(lambda block: 1).whole(made).calls) == (4 if called else 0)
+    assert digest(made) == digest(inline(made))
+
+
+def test_it_counts_which_of_two_equal_cells_is_read() -> None:
+    cell = graph(["p", "q"], SIX | {"end": (CAT(), tuple(SIX))}, "end")  # type: ignore[arg-type]
+    for op, reads in ((CONV(), ("l",)), (cell, ("l", "r"))):
+        twins = {
+            "l": (CONV(), "x"),
+            "r": (POOL(), "x"),
+            "a": (op, reads),
+            "b": (op, reads),
+            "c": (CAT(), ("a", "b", "l", "r")),
+        }
+        one, other = (graph(["x"], {**twins, "s": (ADD(), (name, "c"))}, "s") for name in "ab")  # type: ignore[arg-type]
+        assert digest(one) != digest(other)
+        assert digest(one) == digest(inline(one))
+
+
+@pytest.mark.parametrize("join", [JOIN(), CAT()])
+def test_it_counts_which_of_two_equal_blocks_are_added_before_a_join(join: Block) -> None:
+    blocks = {"a": CONV(), "b": CONV(), "c": POOL(), "d": POOL()}
+    twins: dict[str, tuple[object, object]] = {name: (op, "x") for name, op in blocks.items()}
+    twins |= {f"read_{name}": (CONV(kernel=k), name) for k, name in enumerate(blocks)}
+    made = []
+    for left, right in ((("a", "c"), ("b", "d")), (("a", "d"), ("b", "c"))):
+        sums = {"left": (ADD(), left), "right": (ADD(), right), "join": (join, ("left", "right"))}
+        end = {"end": (CAT(), ("join", *(f"read_{name}" for name in blocks)))}
+        made.append(graph(["x"], twins | sums | end, "end"))  # type: ignore[arg-type]
+    assert not isomorphic(drawn(made[0]), drawn(made[1]))
+    assert digest(made[0]) != digest(made[1])
+
+
+@given(graphs(), graphs(inputs=2))
+def test_the_rows_are_the_simplified_graph(one: Graph, two: Graph) -> None:
+    for made in (one, two, network(two, two), chain(a=one, b=one)):
+        rows = opened(Programs(lambda block: len(block.label)).whole(made))
+        flat = flatten(made)
+        assert rows.output == flat.output
+        told = [(len(t.block.label), t.ports, t.block.signature.traits.role == "symmetric") for t in flat.terms]
+        assert rows.rows == told
 
 
 MULTIPLES = (BIAS(), ZERO(), ADD(), ADD(), CONV(), SKIP(), JOIN())
@@ -91,7 +229,11 @@ def test_equal_exactly_when_isomorphic(one: Graph, other: Graph) -> None:
     assert (digest(one) == digest(other)) == isomorphic(drawn(one), drawn(other))
 
 
-@given(graphs(most=7), st.randoms(use_true_random=False))
+TWINS = (CONV(), CONV(), JOIN(), MAX(), ADD(), ADD(), POOL(), GATE())
+
+
+@settings(max_examples=300)
+@given(graphs(most=7) | graphs(most=8, ops=TWINS), st.randoms(use_true_random=False))
 def test_one_changed_edge_is_told_exactly(made: Graph, rng: random.Random) -> None:
     nodes = list(made.nodes)
     i = rng.randrange(len(nodes))

@@ -146,7 +146,7 @@ def genotype(cells: Mapping[str, str]) -> dict[str, Scalar]:
 def test_darts_v2_has_the_published_parameters() -> None:
     network = made("darts:channels=36,cells=20", CIFAR10, genotype(DARTS_V2))
     assert network.costs.params == 3_349_342  # the paper rounds to 3.3 million
-    sides = [network.shapes[f"cell{i}/concat"].shape[1] for i in range(20)]
+    sides = [network.shapes[f"cell{i}/nodes/concat"].shape[1] for i in range(20)]
     assert sides == [32] * 6 + [16] * 7 + [8] * 7
 
 
