@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nas.train.augment import Augmentation
-from nas.train.task import Arrays
+from nas.train.task import Arrays, Redraw
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
 
@@ -23,13 +23,20 @@ class Data:
     """Examples that stay in the type they came in (uint8 images stay uint8) and become float32 in the batch.
 
     They are held on the device when they fit, else in host memory from which batches are copied through pinned pages.
+    `redraw` is what batches in a random order go through; see `Task`.
     """
 
-    def __init__(self, arrays: Arrays, device: torch.device, evaluation_batch: int = EVALUATION_BATCH) -> None:
+    def __init__(
+        self,
+        arrays: Arrays,
+        device: torch.device,
+        evaluation_batch: int = EVALUATION_BATCH,
+        redraw: Redraw | None = None,
+    ) -> None:
         x = [torch.from_numpy(array) for array in arrays.x]
         y = torch.from_numpy(arrays.y)
         home = device if _fits([*x, y], device) else torch.device("cpu")
-        self.device, self.evaluation_batch = device, evaluation_batch
+        self.device, self.evaluation_batch, self.redraw = device, evaluation_batch, redraw
         self.x = tuple(array.to(home) for array in x)
         self.y = y.to(home)
 
@@ -43,7 +50,7 @@ class Data:
     def shuffled(
         self, batch_size: int, order: torch.Generator, draws: torch.Generator, augment: Sequence[Augmentation] = ()
     ) -> Iterator[Batch]:
-        """Every example once, in an order drawn from `order` and changed by `augment` with numbers from `draws`.
+        """Every example once, in an order from `order`, changed by `augment` and `redraw` with numbers from `draws`.
 
         The batches differ by at most one example, so that none is too small for batch normalisation.
         """
@@ -52,6 +59,8 @@ class Data:
             (first, *others), y = self.batch(index)
             for change in augment:
                 first = change(first, draws)
+            if self.redraw is not None:
+                first, y = self.redraw(first, y, draws)
             yield (first, *others), y
 
     def in_order(self, batch_size: int = 0) -> Iterator[Batch]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,11 @@ from nas.plugin.registry import Registry
 from nas.space.ports import Port, TaskInfo
 from nas.train.resolve import find_task
 
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
 Array = NDArray[Any]
+Redraw = Callable[["Tensor", "Tensor", "Generator"], tuple["Tensor", "Tensor"]]
 
 OBJECTIVES = {"class": "val_accuracy", "value": "val_r2", "token": "val_loss"}
 """What `nas.train` can learn to answer, of what a `TaskInfo` can ask, and the objective of a search that names none."""
@@ -65,6 +69,15 @@ class Task(Protocol):
         ...
 
     @property
+    def redraw(self) -> Redraw | None:
+        """What each batch that is trained on goes through, so that an epoch asks for other things than the one before.
+
+        It is given the first input, the targets and a generator on the CPU, and gives both as they are to be trained
+        on; None changes nothing. What is validated and tested on stays as it came.
+        """
+        ...
+
+    @property
     def objective(self) -> str:
         """The objective of a search that names none; empty for the usual one of its target."""
         ...
@@ -105,6 +118,7 @@ class ArrayTask:
     train: Arrays
     test: Callable[[], Arrays]
     augment: tuple[str, ...] = ()
+    redraw: Redraw | None = None
     objective: str = ""
     characters: tuple[int, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)

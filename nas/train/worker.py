@@ -91,7 +91,9 @@ class Worker:
         self.blueprint = setting.blueprint
         self.recipe = setting.recipe
         batch = evaluation_batch(setting.task.info)
-        self.data, self.validation = (Data(part, self.device, batch) for part in setting.parts)
+        train, held_out = setting.parts
+        self.data = Data(train, self.device, batch, setting.task.redraw)
+        self.validation = Data(held_out, self.device, batch)
         self.target = target_of(setting.task, config.get("metrics", ()))
         self.start = read_start(self.recipe.init) if self.recipe.init else None
         self.augmentations = partial(augmentations, info=setting.task.info, default=setting.task.augment)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from nas.train.files import read_text
 from nas.train.task import IGNORE, Array, Arrays, ArrayTask
 
 from .tokens import MASK, SPECIAL, Level, Vocabulary, check_level, pieces
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 TEST = 0.1
 """The last part of a text is for the test."""
@@ -61,9 +66,9 @@ def masked(
 ) -> ArrayTask:
     """Tokens hidden in windows of a text file, a start for other tasks on text; options as of `language`.
 
-    15 % of the tokens are asked for: of them 80 % are hidden, 10 % are another token, and 10 % stay, as in BERT, always
-    the same ones. Start another search from the run with ``--recipe init=RUN`` and the task option
-    ``vocabulary_from=RUN``.
+    15 % of the tokens are asked for: of them 80 % are hidden, 10 % are another token, and 10 % stay, as in BERT. Which
+    ones is drawn anew for every batch that is trained on (Liu et al. 2019, RoBERTa), once for validation and test.
+    Start another search from the run with ``--recipe init=RUN`` and the task option ``vocabulary_from=RUN``.
     """
     task = language_of(
         read_text(path),
@@ -77,7 +82,12 @@ def masked(
     size = task.info.vocabulary
     train = hidden(task.train_arrays().x[0], size, 0)
     return replace(
-        task, train=train, test=lambda: hidden(task.test_arrays().x[0], size, 1), objective="val_loss", characters=()
+        task,
+        train=train,
+        test=lambda: hidden(task.test_arrays().x[0], size, 1),
+        redraw=partial(hidden_anew, vocabulary=size),
+        objective="val_loss",
+        characters=(),
     )
 
 
@@ -124,3 +134,17 @@ def hidden(x: Array, vocabulary: int, seed: int) -> Arrays:
     other = rng.integers(len(SPECIAL), vocabulary, x.shape)
     shown = np.where(asked & (how < 0.8), MASK, np.where(asked & (how < 0.9), other, x))
     return Arrays((shown,), np.where(asked, x, IGNORE))
+
+
+def hidden_anew(x: Tensor, y: Tensor, draws: Generator, *, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """As `hidden`, of tokens (B, L) of which some are hidden already, and what these were."""
+    import torch
+
+    asked = torch.rand(x.shape, generator=draws) < HIDDEN
+    asked[torch.arange(len(x)), torch.randint(x.shape[1], (len(x),), generator=draws)] = True
+    how = torch.rand(x.shape, generator=draws).to(x.device)
+    other = torch.randint(len(SPECIAL), vocabulary, x.shape, generator=draws).to(x.device)
+    asked = asked.to(x.device)
+    tokens = torch.where(y == IGNORE, x, y)
+    shown = torch.where(asked & (how < 0.8), MASK, torch.where(asked & (how < 0.9), other, tokens))
+    return shown, torch.where(asked, tokens, IGNORE)

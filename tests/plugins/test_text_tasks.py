@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from nas.errors import ConfigError, NasError, TaskError
 from nas.plugin.manager import create_manager
@@ -255,6 +256,26 @@ def test_some_tokens_are_hidden_and_asked_for(registry: Registry, tmp_path: Path
     assert 0.7 < (x[asked] == MASK).mean() < 0.9
     assert 0.05 < (x[asked] == task.train_arrays().y[asked]).mean() < 0.2
     assert (usual_objective(task), task.characters) == ("val_loss", ())
+
+
+def test_which_tokens_are_hidden_is_drawn_anew_for_what_is_trained_on(registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "story.txt"
+    file.write_text(STORY * 10)
+    task = open_task(registry, f"masked:path={file},level=characters,length=20")
+    tokens = torch.from_numpy(open_task(registry, f"language:path={file},length=20").train_arrays().x[0])
+    assert task.redraw is not None
+    train, draws = task.train_arrays(), torch.Generator().manual_seed(0)
+    seen = []
+    for _ in range(2):
+        x, y = task.redraw(torch.from_numpy(train.x[0]), torch.from_numpy(train.y), draws)
+        asked = y != IGNORE
+        assert asked.any(dim=1).all()
+        assert torch.equal(torch.where(asked, y, x), tokens)
+        assert 0.15 < asked.float().mean() < 0.22
+        assert 0.7 < (x[asked] == MASK).float().mean() < 0.9
+        assert 0.05 < (x[asked] == y[asked]).float().mean() < 0.2
+        seen.append(asked)
+    assert not torch.equal(*seen)
 
 
 WORDS = table(*(f"{a} {b} | {b} {a}" for a, b in zip("abcdefghij", "klmnopqrst", strict=True)))

@@ -51,6 +51,20 @@ def test_augmentation_changes_the_first_input_and_not_the_order() -> None:
     assert all((x[:, 0] > y).all() for (x,), y in changed)
 
 
+def test_only_what_is_trained_on_is_drawn_anew_and_each_time_otherwise() -> None:
+    def redraw(x: torch.Tensor, y: torch.Tensor, draws: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        return x + torch.rand(1, generator=draws) + 1, y + 100
+
+    data = Data(Arrays((np.arange(9, dtype=np.float32)[:, None],), np.arange(9)), CPU, redraw=redraw)
+    order, draws = generator(), generator()
+    first, second = (sorted(x.item() for (xs,), _ in data.shuffled(4, order, draws) for x in xs) for _ in range(2))
+    assert first != second
+    for (x,), y in data.shuffled(4, order, draws):
+        assert (x[:, 0] > y - 100).all()
+        assert (y >= 100).all()
+    assert torch.cat([x[:, 0] for (x,), _ in data.in_order()]).tolist() == list(range(9))
+
+
 @pytest.mark.parametrize(
     ("dtype", "held", "given"),
     [
