@@ -40,7 +40,9 @@ class Worker:
                 time.sleep(self.config.get("pause", 0.0))
                 misbehave(act, epoch, job["resume"])
                 file.parent.mkdir(exist_ok=True)
-                file.write_text(json.dumps(epoch))
+                new = file.with_suffix(".new")
+                new.write_text(json.dumps(epoch))
+                new.replace(file)  # as a checkpoint is written: a kill leaves the old one or this, never half a file
             yield {
                 "epoch": epoch,
                 "score": float("nan") if act == "nan" else decisions["size"] + epoch / 100,
