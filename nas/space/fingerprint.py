@@ -36,41 +36,32 @@ def fingerprint(graph: Program, calls: Sequence[Program]) -> bytes:
     Inputs keep their numbers, the terms after them do not. `calls` are what the rows call; a call is as good as the
     rows it stands for.
     """
-    colours = [_mixed(i, OUT) for i in range(graph.k)]
+    k = graph.k
     inner: dict[int, list[int]] = {}
-    terms: list[int] = []
-    for code, ports, free in graph.rows:
-        if code >= 0:
-            if len(ports) == 1:
-                said = 0
-                for j in ports[0]:
-                    said += colours[j]
-            else:
-                said = _read(colours, ports, free)
-            said = ((said ^ code) * (said + ODD) >> 64) & MASK
-            terms.append(said)
-        else:
-            called = calls[-1 - code]
-            given = [colours[port[0]] if len(port) == 1 else _value(colours, port) for port in ports]
-            inner[len(colours)] = _colour(given, called)
-            terms += given[called.k :]
-            said = given[called.output[0]]
-        colours.append(said)
+    colours = _colour([_mixed(i, OUT) for i in range(k)], graph, calls, inner)
+    terms = [said for t, said in enumerate(colours) if t >= k and t not in inner]
+    for t, own in inner.items():
+        terms += own[len(graph.rows[t - k][1]) :]
     seen: set[int] = set()
     twice = {said for said in terms if said in seen or seen.add(said)}  # type: ignore[func-returns-value]
     told = _Twins(graph, calls, colours, inner, twice).told() if twice else 0
     if told is None:
         if calls:
-            return fingerprint(opened(Program(graph.k, graph.rows, graph.output, calls)), ())
-        return certificate(graph.rows, graph.k, graph.output)
+            return fingerprint(opened(Program(k, graph.rows, graph.output, calls)), ())
+        return certificate(graph.rows, k, graph.output)
     said = _value(colours, graph.output)
     return blake2b(b"%d:%x:%x" % (len(terms), said, told), digest_size=16).digest()
 
 
-def _colour(colours: list[int], called: Program) -> list[int]:
-    """Adds the colours of a program's terms to those of its inputs."""
+def _colour(colours: list[int], graph: Program, calls: Sequence[Program], inner: dict[int, list[int]]) -> list[int]:
+    """Adds the colours of the rows to those of the inputs, and to `inner` those within each call by its number."""
     add = colours.append
-    for code, ports, free in called.rows:
+    for code, ports, free in graph.rows:
+        if code < 0:
+            called = calls[-1 - code]
+            own = inner[len(colours)] = _colour([_value(colours, port) for port in ports], called, (), {})
+            add(own[called.output[0]])
+            continue
         if len(ports) == 1:
             said = 0
             for j in ports[0]:
@@ -113,7 +104,7 @@ class _Twins:
         inner: dict[int, list[int]],
         twice: set[int],
     ) -> None:
-        self.graph, self.calls, self.colours, self.inner, self.twice = graph, calls, colours, inner, twice
+        self.graph, self.calls, self.colours, self.twice = graph, calls, colours, twice
         self.names = list(colours)
         self.within = dict(inner)
 

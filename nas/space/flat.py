@@ -6,6 +6,8 @@ flat and without order by construction. Terms 0..k-1 are the graph's inputs, the
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from nas.space.graph import Block, Graph
@@ -121,11 +123,11 @@ class _Flattening:
         shift = k + len(terms) - len(args)
         inside, output = copy
         for suffix, block, ports in inside:
-            terms.append((path + suffix, block, tuple([_moved(port, args, shift) for port in ports])))
-        return _moved(output, args, shift)
+            terms.append((path + suffix, block, tuple([moved(port, args, shift) for port in ports])))
+        return moved(output, args, shift)
 
 
-def _moved(port: Value, args: list[Value], shift: int) -> Value:
+def moved(port: Value, args: Sequence[Value], shift: int) -> Value:
     """A value of a copied graph: its inputs are `args`, its terms come later by `shift`."""
     k = len(args)
     if len(port) == 1:
@@ -138,19 +140,26 @@ def _moved(port: Value, args: list[Value], shift: int) -> Value:
 
 def _without_dead(terms: list[Bare], k: int, output: Value) -> tuple[list[Bare], Value]:
     """Without the terms that nothing uses."""
-    live = set(output)
-    kept = 0
-    for i in range(k + len(terms) - 1, k - 1, -1):
-        if i in live:
-            kept += 1
-            for port in terms[i - k][2]:
-                live.update(port)
-    if kept == len(terms):
+    number = live_numbers(k, [ports for _, _, ports in terms], output)
+    if -1 not in number:
         return terms, output
-    number = list(range(k))
-    left: list[Bare] = []
-    for i, (path, block, ports) in enumerate(terms, k):
-        number.append(k + len(left))
-        if i in live:
-            left.append((path, block, tuple([tuple([number[j] for j in port]) for port in ports])))
+    left = [
+        (path, block, renumbered(ports, number)) for i, (path, block, ports) in enumerate(terms, k) if number[i] >= 0
+    ]
     return left, tuple([number[j] for j in output])
+
+
+def live_numbers(k: int, read: Sequence[tuple[Value, ...]], output: Value) -> list[int]:
+    """The numbers of inputs and terms without those that nothing uses, which have -1; `read` is what terms read."""
+    live = {*range(k), *output}
+    for i in range(k + len(read) - 1, k - 1, -1):
+        if i in live:
+            for port in read[i - k]:
+                live.update(port)
+    count = itertools.count()
+    return [next(count) if i in live else -1 for i in range(k + len(read))]
+
+
+def renumbered(ports: tuple[Value, ...], number: Sequence[int]) -> tuple[Value, ...]:
+    """Ports whose terms have other numbers."""
+    return tuple([tuple([number[j] for j in port]) for port in ports])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nas.space.flat import Value
+from nas.space.flat import Value, live_numbers, moved, renumbered
 from nas.space.graph import Block, Graph
 
 Row = tuple[int, tuple[Value, ...], bool]
@@ -146,8 +146,8 @@ class Programs:
                 continue
             values = (env[inputs[0]],) if len(inputs) == 1 else tuple([env[i] for i in inputs])  # type: ignore
             if type(op) is Graph:
-                inner = None if () in values else op.__dict__.get("program") or self.inner(op)
-                if inner is None or inner is NO_PROGRAM:
+                inner = None if () in values else self.inner(op)
+                if inner is None:
                     env[name] = self._into(rows, calls, k, op, values)
                 elif inner.callable:
                     env[name] = (k + len(rows),)
@@ -205,39 +205,18 @@ def opened(called: Program) -> Program:
 
 def _copy(rows: list[Row], here: int, called: Program, args: Sequence[Value]) -> Value:
     """Adds a program's rows, the first of which becomes term number `here`; gives its output's value."""
-    k = called.k
-    more = here - k
+    more = here - called.k
     for code, ports, free in called.rows:
-        if len(ports) == 1 and len(port := ports[0]) == 1:
-            j = port[0]
-            rows.append((code, (args[j],) if j < k else ((j + more,),), free))
-        else:
-            rows.append((code, tuple([_moved(port, args, k, more) for port in ports]), free))
-    return _moved(called.output, args, k, more)
-
-
-def _moved(port: Value, args: Sequence[Value], k: int, more: int) -> Value:
-    """A value whose inputs have become the values `args`, and whose other terms come later by `more`."""
-    if not port or port[0] >= k:
-        return tuple([j + more for j in port])
-    if len(port) == 1:
-        return args[port[0]]
-    before = sorted([i for j in port if j < k for i in args[j]])
-    return (*before, *[j + more for j in port if j >= k])
+        rows.append((code, tuple([moved(port, args, more) for port in ports]), free))
+    return moved(called.output, args, more)
 
 
 def _live(found: Program) -> Program:
     """Without the rows that nothing uses."""
-    k, rows = found.k, found.rows
-    live = set(found.output)
-    for i in range(k + len(rows) - 1, k - 1, -1):
-        if i in live:
-            for port in rows[i - k][1]:
-                live.update(port)
-    number = list(range(k))
-    left: list[Row] = []
-    for i, (code, ports, free) in enumerate(rows, k):
-        number.append(k + len(left))
-        if i in live:
-            left.append((code, tuple([tuple([number[j] for j in port]) for port in ports]), free))
-    return Program(k, left, tuple([number[j] for j in found.output]), found.calls)
+    number = live_numbers(found.k, [ports for _, ports, _ in found.rows], found.output)
+    rows = [
+        (code, renumbered(ports, number), free)
+        for i, (code, ports, free) in enumerate(found.rows, found.k)
+        if number[i] >= 0
+    ]
+    return Program(found.k, rows, tuple([number[j] for j in found.output]), found.calls)
