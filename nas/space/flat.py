@@ -1,4 +1,4 @@
-"""A graph without its nesting: what digest, compiler and counters read.
+"""A graph without its nesting: what compiler, counters, drawings and models read; digests read its rows (`program`).
 
 A *value* is the multiset of terms that are added where it is used (term numbers, sorted). Sums thereby vanish: they are
 flat and without order by construction. Terms 0..k-1 are the graph's inputs, the rest are blocks in topological order.
@@ -61,7 +61,7 @@ def flatten(graph: Graph, *, simplify: bool = True) -> Flat:
 def simplified(graph: Graph) -> tuple[list[Bare], Value]:
     """The terms and the output of the simplified graph, without names for their parts; not to be changed.
 
-    A candidate's digest, its check and a model ask one after the other, so the latest answers are kept.
+    A candidate's check and a model ask one after the other, so the latest answers are kept.
     """
     known = _latest.get(id(graph))
     if known is None:
