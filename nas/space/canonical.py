@@ -134,9 +134,12 @@ class _Graph:
 
     def _twins(self, tie: list[int]) -> bool:
         """Whether the tied terms read the same and are read on the same ports: any order is as good as another."""
-        first = tie[0]
-        read, users = self.rows[first - self.k], sorted(self.users[first])
-        return all(self.rows[i - self.k] == read and sorted(self.users[i]) == users for i in tie[1:])
+        first, *others = ((self._reads(i), sorted(self.users[i])) for i in tie)
+        return all(other == first for other in others)
+
+    def _reads(self, i: int) -> list[Value]:
+        _, ports, symmetric = self.rows[i - self.k]
+        return sorted(ports) if symmetric else list(ports)
 
 
 def _singled(colours: list[int], members: list[int]) -> list[int]:

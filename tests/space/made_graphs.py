@@ -44,6 +44,26 @@ def graphs(draw: st.DrawFn, most: int = 8, inputs: int = 1, ops: tuple[Block, ..
     return Graph(tuple(f"in{i}" for i in range(inputs)), tuple(nodes), names[-1])
 
 
+def wild(rng: random.Random, inputs: int | None = None, *, nested: bool = True) -> Graph:
+    """A graph full of equal blocks, in which up to two graphs of several inputs stand in several places."""
+    k = inputs or rng.choice([1, 1, 2])
+    kinds = [(CONV(), 1), (CONV(), 1), (POOL(), 1), (BIAS(), 1), (GATE(), 2)]
+    kinds += [(op(), rng.choice([2, 2, 3])) for op in (ADD, ADD, JOIN, MAX, CAT)]
+    inner = [wild(rng, rng.choice([2, 2, 3]), nested=False) for _ in range(rng.choice([0, 1, 2]) * nested)]
+    names, nodes = [f"in{i}" for i in range(k)], []
+    few = rng.sample(kinds, rng.randint(3, len(kinds)))
+    for i in range(rng.randint(3, 11)):
+        op: Block | Graph
+        op, ports = rng.choice(few)
+        if inner and rng.random() < 0.4:
+            op = rng.choice(inner)
+            ports = len(op.inputs)
+        near = names if rng.random() < 0.5 else names[-4:]
+        nodes.append(Node(f"n{i}", op, tuple([rng.choice(near) for _ in range(ports)])))
+        names.append(f"n{i}")
+    return Graph(tuple(names[:k]), tuple(nodes), names[-1])
+
+
 def shuffled(graph: Graph, rng: random.Random) -> Graph:
     """The same graph under other names, in another topological order, unordered inputs in another order."""
     flow = nx.DiGraph((source, node.name) for node in graph.nodes for source in node.inputs)

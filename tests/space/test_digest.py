@@ -31,6 +31,7 @@ from made_graphs import (
     inlined,
     isomorphic,
     shuffled,
+    wild,
 )
 
 from nas.space import program
@@ -53,6 +54,22 @@ def test_names_and_order_do_not_matter(made: Graph, rng: random.Random) -> None:
 @given(graphs(inputs=2), st.randoms(use_true_random=False))
 def test_names_and_order_do_not_matter_with_two_inputs(made: Graph, rng: random.Random) -> None:
     assert digest(shuffled(made, rng)) == digest(made)
+
+
+@given(st.randoms(use_true_random=False))
+def test_names_and_order_do_not_matter_among_equal_blocks(rng: random.Random) -> None:
+    made = wild(rng)
+    assert digest(shuffled(made, rng)) == digest(inline(made)) == digest(made)
+
+
+def test_twins_may_read_ports_without_an_order_in_any_order() -> None:
+    def joined(a: tuple[str, str], b: tuple[str, str]) -> str:
+        twins = {"a": (JOIN(), a), "b": (JOIN(), b), "sum": (ADD(), ("a", "b"))}
+        double = {"y": (JOIN(), ("x", "x")), "z": (JOIN(), ("x", "y", "x"))}
+        return of(double | twins | {"end": (JOIN(), ("z", "sum", "z"))}, "end")
+
+    orders = [("x", "y"), ("y", "x")]
+    assert len({joined(a, b) for a in orders for b in orders}) == 1
 
 
 @given(graphs(most=5), graphs(most=5), graphs(most=4), st.randoms(use_true_random=False))
