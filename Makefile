@@ -35,7 +35,7 @@ fix: $(VENV)/.dev
 	$(BIN)/ruff format $(FORMATTED)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info nas/space/_fingerprint*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -44,12 +44,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
-$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.run: pyproject.toml constraints.txt nas/space/_fingerprint.c | $(BIN)/python
 	@echo "installing into $(VENV); the first time takes a few minutes"
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: pyproject.toml constraints.txt nas/space/_fingerprint.c | $(BIN)/python
 	@echo "installing into $(VENV); the first time takes a few minutes"
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.run

@@ -1,6 +1,6 @@
 """How fast the space core is: architectures sampled, digested and mutated a second, beside networkx's WL hash.
 
-    python benchmarks/space_core.py [--count 4000]
+    python benchmarks/space_core.py [--count 4000] [--python]
 
 One core, best of five rounds. Samples are whole networks with their graphs built, digests are uncached (each of a fresh
 architecture). networkx's Weisfeiler-Lehman hash gets the cell of `cell_cnn` alone, ready as a DiGraph.
@@ -22,6 +22,7 @@ import nas
 from nas.errors import SpaceError
 from nas.plugin.build import build_space
 from nas.plugin.registry import Registry
+from nas.space import fingerprint
 from nas.space.space import Space
 from nas.testing.case import IMAGE, TASKS
 
@@ -96,9 +97,14 @@ def spaces(registry: Registry) -> list[Space]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=4_000)
-    count = parser.parse_args().count
+    parser.add_argument("--python", action="store_true", help="digests without what is compiled")
+    args = parser.parse_args()
+    count: int = args.count
+    if args.python:
+        fingerprint.kernel = None
     registry = nas.create_manager().registry
-    table = Table("space", "size", "samples/s", "digests/s", "mutations/s", title="space core")
+    said = "C" if fingerprint.kernel else "Python"
+    table = Table("space", "size", "samples/s", "digests/s", "mutations/s", title=f"space core; digests by {said}")
     for space in spaces(registry):
         table.add_row(space.name, f"{space.size:,}", *(f"{r:,.0f}" for r in measure(space, count)))
     cell = build_space(registry, "cell_cnn", IMAGE)

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from nas.space import fingerprint
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"nas": "nas", "nas_plugins": "plugins", "nas_search_spaces": "search_spaces"}
 
@@ -60,16 +62,19 @@ def test_every_dependency_has_a_tested_version() -> None:
         assert name == "graphnas" or name in tested, f"{name} has no version in constraints.txt"
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tree = tmp_path_factory.mktemp("tree")
+def built(tree: Path, **env: str) -> Path:
     for name in ("nas", "plugins", "search_spaces"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tree / "dist", cwd=tree)
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tree / "dist", cwd=tree, env=env)
     (made,) = (tree / "dist").glob("*.whl")
     return made
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +103,16 @@ def test_the_wheel_holds_all_files(wheel: Path) -> None:
                 assert f"{package}/{file.relative_to(ROOT / folder)}" in inside
     assert any(re.fullmatch(r"graphnas-[\w.]+\.dist-info/licenses/LICENSE", name) for name in inside)
     assert {name.split("/")[0].split("-")[0] for name in inside} == {*PACKAGES, "graphnas"}
+
+
+@pytest.mark.slow
+def test_a_wheel_has_digests_in_c_where_there_is_a_compiler(wheel: Path, tmp_path: Path) -> None:
+    without = built(tmp_path, CC=str(tmp_path / "no_compiler"))
+    inside, rest = (set(zipfile.ZipFile(made).namelist()) for made in (wheel, without))
+    assert "nas/space/fingerprint.py" in rest
+    assert not [name for name in rest if name.endswith((".so", ".pyd"))]
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    assert inside - rest == ({f"nas/space/_fingerprint{suffix}"} if fingerprint.kernel else set())
 
 
 @pytest.mark.slow

@@ -53,11 +53,6 @@ class Program:
         return self._readers
 
     @property
-    def free(self) -> bool:
-        """Whether any of its rows has ports without an order."""
-        return any(free for _, _, free in self.rows)
-
-    @property
     def callable(self) -> bool:
         """Whether it may stand as one row without hiding a value through which all must pass, and pays.
 
@@ -185,22 +180,22 @@ def _live_names(graph: Graph) -> set[str]:
     return live
 
 
-def opened(called: Program) -> Program:
+def opened(graph: Program, calls: Sequence[Program]) -> Program:
     """The same without calls: the rows of what it calls in their place."""
     rows: list[Row] = []
-    env: list[Value] = [(j,) for j in range(called.k)]
+    env: list[Value] = [(j,) for j in range(graph.k)]
 
     def found(port: Value) -> Value:
         return tuple(sorted([i for j in port for i in env[j]]))
 
-    for code, ports, free in called.rows:
+    for code, ports, free in graph.rows:
         args = [found(port) for port in ports]
         if code < 0:
-            env.append(_copy(rows, called.k + len(rows), called.calls[-1 - code], args))
+            env.append(_copy(rows, graph.k + len(rows), calls[-1 - code], args))
         else:
-            env.append((called.k + len(rows),))
+            env.append((graph.k + len(rows),))
             rows.append((code, tuple(args), free))
-    return Program(called.k, rows, found(called.output))
+    return Program(graph.k, rows, found(graph.output))
 
 
 def _copy(rows: list[Row], here: int, called: Program, args: Sequence[Value]) -> Value:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import networkx as nx
@@ -34,12 +35,22 @@ from made_graphs import (
     wild,
 )
 
-from nas.space import program
+from nas.space import fingerprint, program
 from nas.space.digest import digest
 from nas.space.flat import flatten
 from nas.space.graph import Block, Graph, Node, chain, graph
 from nas.space.program import Programs, opened
 from nas.testing import toys
+
+
+@pytest.fixture(params=["compiled", "python"], scope="module", autouse=True)
+def sayer(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything holds for what is said in C and for what is said in Python."""
+    compiled = fingerprint.kernel
+    if request.param == "compiled" and compiled is None:
+        pytest.skip("graphnas was installed without a compiler")
+    with patch.object(fingerprint, "kernel", compiled if request.param == "compiled" else None):
+        yield
 
 
 def of(nodes: dict[str, tuple[object, object]], output: str) -> str:
@@ -191,7 +202,8 @@ def test_it_counts_which_of_two_equal_blocks_are_added_before_a_join(join: Block
 @given(graphs(), graphs(inputs=2))
 def test_the_rows_are_the_simplified_graph(one: Graph, two: Graph) -> None:
     for made in (one, two, network(two, two), chain(a=one, b=one)):
-        rows = opened(Programs(lambda block: len(block.label)).whole(made))
+        whole = Programs(lambda block: len(block.label)).whole(made)
+        rows = opened(whole, whole.calls)
         flat = flatten(made)
         assert rows.output == flat.output
         told = [(len(t.block.label), t.ports, t.block.signature.traits.role == "symmetric") for t in flat.terms]
