@@ -22,8 +22,9 @@ def claims(path: Path) -> bool:
 def series(*, path: str) -> ArrayTask:
     """Time series in a file with the arrays X (n, channels, T), y (n,), is_train (n,) and, perhaps, length (n,).
 
-    A network gets sequences (L, D) = (T, channels). Past a series' length there are zeros, whatever the file has there;
-    without `length` it ends where only NaN follows. Labels may be numbers or words; is_train is the official split.
+    A network gets sequences (L, D) = (T, channels). What is shorter than T ends with them and has zeros before it, so
+    that what reads the last step reads the series; without `length` a series ends where only NaN follows. Labels may be
+    numbers or words; is_train is the official split.
     Raises TaskError with what was found and what is expected.
     """
     file = Path(path)
@@ -39,7 +40,7 @@ def series(*, path: str) -> ArrayTask:
 
 
 def _sequences(x: Array, length: Array | None, where: str) -> Array:
-    """x (n, channels, T) as (n, T, channels) float32 with zeros past each length."""
+    """x (n, channels, T) as (n, T, channels) float32, each series at the end with zeros before it."""
     if x.ndim != 3 or x.dtype.kind not in "fiu" or 0 in x.shape:
         raise TaskError(f"{where}: expected numbers (n, channels, T), got {x.dtype} of shape {x.shape}")
     x = np.ascontiguousarray(x.transpose(0, 2, 1), dtype=np.float32)
@@ -48,8 +49,9 @@ def _sequences(x: Array, length: Array | None, where: str) -> Array:
         length = np.where(there.any(axis=1), x.shape[1] - there[:, ::-1].argmax(axis=1), 0)
     elif length.shape != (len(x),) or length.min() < 1 or length.max() > x.shape[1]:
         raise TaskError(f"{where}: expected a length from 1 to {x.shape[1]} for each of {len(x)} series, got {length}")
-    past = np.arange(x.shape[1]) >= length[:, None]
-    x[past] = 0
+    source = np.arange(x.shape[1]) - (x.shape[1] - length[:, None])
+    x = np.take_along_axis(x, np.maximum(source, 0)[:, :, None], axis=1)
+    x[source < 0] = 0
     check_finite(x, where)
     return x
 

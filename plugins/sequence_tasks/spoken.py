@@ -38,7 +38,8 @@ def spoken(
         a step a sample.
     split: ``official`` tests on recordings 0..4 of every speaker and digit; ``speaker`` on all of the last speaker,
         whom no one has heard in training.
-    seconds: recordings are cut, or filled with silence, to this length.
+    seconds: recordings are cut to this length, or filled with silence before they begin, so that what reads the last
+        step reads speech.
 
     Raises ConfigError or TaskError.
     """
@@ -77,9 +78,9 @@ def _check(found: dict[str, Array], where: str) -> None:
 
 
 def _cut(audio: Array, offset: Array, samples: int) -> Array:
-    """(n, samples) int16, the beginning of each recording."""
+    """(n, samples) int16, the beginning of each recording, with silence before what is shorter."""
     x = np.zeros((len(offset) - 1, samples), dtype=np.int16)
     for row, begin, end in zip(x, offset, offset[1:], strict=False):
         part = audio[begin : min(end, begin + samples)]
-        row[: len(part)] = part
+        row[len(row) - len(part) :] = part
     return x

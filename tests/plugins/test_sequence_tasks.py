@@ -76,13 +76,14 @@ def test_labels_with_gaps_are_numbered(registry: Registry, tmp_path: Path, label
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_past_its_end_a_series_is_zero(registry: Registry, tmp_path: Path, told: bool) -> None:
+def test_what_is_shorter_comes_last_after_zeros(registry: Registry, tmp_path: Path, told: bool) -> None:
     x = series()["X"]
     x[3, :, 5:] = np.nan
     length = np.where(np.arange(12) == 3, 5, 9)
     found = opened(registry, tmp_path, series(X=x, length=length if told else None)).train_arrays().x[0]
-    assert (found[3, 5:] == 0).all()
-    assert np.array_equal(found[3, :5], x[3, :, :5].T)
+    assert (found[3, :4] == 0).all()
+    assert np.array_equal(found[3, 4:], x[3, :, :5].T)
+    assert np.array_equal(found[2], x[2].T)
 
 
 NAN_INSIDE = series()["X"].copy()
@@ -135,7 +136,7 @@ def test_a_waveform_is_cut_and_filled_with_silence(registry: Registry, tmp_path:
     assert x.shape == (24, 800, 1)
     assert x.dtype == np.int16
     first = made["audio"][:400]
-    assert any(np.array_equal(row[:400, 0], first) and not row[400:].any() for row in x)
+    assert any(np.array_equal(row[400:, 0], first) and not row[:400].any() for row in x)
 
 
 def test_the_parts_are_the_official_ones_or_of_different_speakers(registry: Registry, tmp_path: Path) -> None:
