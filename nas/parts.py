@@ -99,7 +99,7 @@ def assemble(config: SearchConfig) -> Parts:
     Recipe.parse(config.recipe)
     task = open_task(registry, config.task)
     built = build_space(registry, config.space, task.info)
-    recipe = Recipe.parse({**built.recipe, **config.recipe}, task.info)
+    recipe = Recipe.parse({**built.recipe, **config.recipe}, task.info, len(task.train_arrays()))
     recipe.augmentations(task.info, task.augment)
     searched = recipe.search(config.search_recipe)
     for value in searched.get("augment", ()):

@@ -102,7 +102,7 @@ def make_setup(
         if value < 1:
             raise ConfigError(f"expected {name} to be at least 1, got {value}")
     opened = open_task(registry, task)
-    whole = Recipe.parse(recipe, opened.info).model_dump(mode="json")
+    whole = Recipe.parse(recipe, opened.info, len(opened.train_arrays())).model_dump(mode="json")
     details = registry.get("objective", usual_objective(opened)).details
     setup = Setup(space, dict(only), task, whole, details["metric"], details["direction"], seeds, samples)
     setup.build(registry, opened.info)

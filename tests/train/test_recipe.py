@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from nas.errors import ConfigError, UnknownNameError
+from nas.space.ports import Port, TaskInfo
 from nas.train.recipe import Recipe
 
 
@@ -67,3 +69,30 @@ def test_recipe_and_task_load_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+CLASSES = TaskInfo("few", (Port("vector", (3,)),), 2)
+VALUES = TaskInfo("few", (Port("vector", (3,)),), 1, target="value")
+
+
+@pytest.mark.parametrize(
+    ("task", "examples", "options", "batch_size", "epochs"),
+    [
+        (CLASSES, 1437, {}, 64, 24),  # scikit-learn's digits
+        (CLASSES, 800, {}, 64, 40),  # 10 steps an epoch
+        (CLASSES, 40, {}, 8, 100),
+        (CLASSES, 2, {}, 8, 400),
+        (CLASSES, 40, {"epochs": 3}, 8, 3),
+        (CLASSES, 40, {"batch_size": 16}, 16, 200),
+        (CLASSES, 40, {"val_fraction": 0.5}, 8, 134),
+        (CLASSES, 40, {"batch_size": 64, "epochs": 1}, 64, 1),
+        (VALUES, 353, {}, 56, 24),  # scikit-learn's diabetes, which more steps make worse
+        (VALUES, 40, {}, 8, 24),
+    ],
+)
+def test_of_few_examples_there_are_smaller_batches_and_more_epochs(
+    task: TaskInfo, examples: int, options: dict[str, Any], batch_size: int, epochs: int
+) -> None:
+    recipe = Recipe.parse(options, task, examples)
+    assert (recipe.batch_size, recipe.epochs) == (batch_size, epochs)
+    assert recipe.warmup_epochs == pytest.approx(epochs / 10)
