@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,6 +125,10 @@ def resident() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def test_what_was_compiled_is_used() -> None:
+    assert (kernel is not None) == (find_spec("nas.space._fingerprint") is not None)
 
 
 def test_a_graph_of_many_ports_is_left_to_python() -> None:
