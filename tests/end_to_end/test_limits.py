@@ -84,7 +84,7 @@ def test_what_does_not_fit_into_memory_takes_no_worker(tmp_path: Path) -> None:
     huge, *others = run.trials
     assert (huge.source, huge.state) == ("reference", "refused")
     assert re.fullmatch(
-        r"it needs about [\d,]+ MB of memory at batch size 64, a trial has [\d,]+ MB; "
+        r"it needs about [\d,]+ MB of memory at batch size 58, a trial has [\d,]+ MB; "
         r"try a smaller batch_size or fewer trials at once",
         huge.reason,
     )

@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from unittest.mock import patch
 
 import networkx as nx
@@ -35,22 +34,12 @@ from made_graphs import (
     wild,
 )
 
-from nas.space import fingerprint, program
+from nas.space import program
 from nas.space.digest import digest
 from nas.space.flat import flatten
 from nas.space.graph import Block, Graph, Node, chain, graph
 from nas.space.program import Programs, opened
 from nas.testing import toys
-
-
-@pytest.fixture(params=["compiled", "python"], scope="module", autouse=True)
-def sayer(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Everything holds for what is said in C and for what is said in Python."""
-    compiled = fingerprint.kernel
-    if request.param == "compiled" and compiled is None:
-        pytest.skip("graphnas was installed without a compiler")
-    with patch.object(fingerprint, "kernel", compiled if request.param == "compiled" else None):
-        yield
 
 
 def of(nodes: dict[str, tuple[object, object]], output: str) -> str:
