@@ -6,7 +6,6 @@ import os
 import random
 import subprocess
 import sys
-from contextlib import suppress
 from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
@@ -17,14 +16,12 @@ from hypothesis import strategies as st
 from made_graphs import graphs, wild
 
 import nas
-from nas.errors import SpaceError
+from nas.parts import Fitting
 from nas.plugin.build import build_space
 from nas.space import fingerprint
 from nas.space.digest import _code, _planned, digest
 from nas.space.graph import Graph
 from nas.space.program import Program, Programs, opened
-from nas.space.space import Space
-from nas.testing.case import TASKS
 
 kernel = fingerprint.kernel
 compiled = pytest.mark.skipif(kernel is None, reason="graphnas was installed without a compiler")
@@ -59,22 +56,13 @@ def test_c_says_what_python_says_of_graphs_in_graphs(rng: random.Random) -> None
     answers(wild(rng))
 
 
-def spaces() -> list[Space]:
-    """Every space, for the first task that it takes."""
-    registry = nas.create_manager().registry
-    found = []
-    for entry in registry.all("space"):
-        for task in TASKS:
-            with suppress(SpaceError):
-                found.append(build_space(registry, entry.name, task))
-                break
-    return found
-
-
 @compiled
 def test_c_says_what_python_says_of_every_space_and_nearly_always_something() -> None:
     rng = random.Random(1)
-    for space in spaces():
+    registry = nas.create_manager().registry
+    fitting = Fitting(registry)
+    for entry in registry.all("space"):
+        space = build_space(registry, entry.name, fitting.task(entry.name)[1])
         had = [had for _ in range(20) for had in answers(space.sample(rng).graph)]
         assert sum(had) >= 0.9 * len(had), space.name
 
@@ -138,12 +126,21 @@ def test_a_graph_of_many_ports_is_left_to_python() -> None:
     assert len(fingerprint.fingerprint(graph, [])) == 16
 
 
-def test_a_module_that_says_something_else_is_not_used() -> None:
-    other = SimpleNamespace(
-        KEYS=4, prepare=lambda odd, out, keys: None, said=lambda graph, calls: b"else", __file__="other.so"
-    )
+def refused(*args: object) -> None:
+    raise ValueError("expected something else")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"KEYS": 4, "prepare": lambda odd, out, keys: None, "said": lambda graph, calls: b"else"},
+        {"KEYS": 4, "prepare": refused},
+        {"said": lambda graph: b"else"},
+    ],
+)
+def test_a_module_of_another_version_is_not_used(other: dict[str, Any]) -> None:
     with pytest.warns(UserWarning, match="other.so is of another version of graphnas; install that again"):
-        assert fingerprint._trusted(other) is None  # type: ignore[arg-type]
+        assert fingerprint._trusted(SimpleNamespace(**other, __file__="other.so")) is None  # type: ignore[arg-type]
 
 
 def test_digests_are_the_same_without_the_compiled_module() -> None:
